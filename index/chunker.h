@@ -1,0 +1,62 @@
+/*
+ * chunker - one pass over a blob: its stream, cut into chunks that decode alone
+ *
+ * Push-driven: blob bytes go in, stream bytes and finished chunks come out through callbacks, in
+ * order. The codec is sniffed from the first bytes (gzip, zstd, plain tar); media types are hints
+ * only. No thread, no I/O, no clock. The result depends on the blob and the options alone.
+ */
+#ifndef IMGFS_INDEX_CHUNKER_H
+#define IMGFS_INDEX_CHUNKER_H
+
+#include "index/chunk.h"
+
+enum blob_codec {
+	BLOB_TAR = 0,
+	BLOB_GZIP = 1,
+	BLOB_ZSTD = 2,
+};
+const char *blob_codec_name(enum blob_codec c); /* "tar", "gzip", "zstd" */
+
+#define ZSTD_WINDOW_LOG_MAX 27 /* 128 MiB: what zstd -d itself accepts without --long */
+#define STREAM_MAX                                                                                 \
+	(UINT64_C(1) << 47) /* bytes of one layer's stream: extents have 48 bits (FORMAT.md) */
+
+struct chunker_sink {
+	/* The next bytes of the stream, in order. */
+	err_t (*stream)(void *arg, const uint8_t *p, size_t n, struct diag *d);
+	/*
+	 * The next chunk, complete (window_off is left 0: the receiver places the window). `window`
+	 * is the encoded window, empty when the chunk needs none. `data` is the chunk's stream
+	 * bytes. All borrowed for the call. Called after `stream` has been called for all of its
+	 * bytes.
+	 */
+	err_t (*chunk)(void *arg, const struct chunk *c, struct bytes window, const uint8_t *data,
+		       struct diag *d);
+};
+
+struct chunker;
+
+/*
+ * chunker_new
+ * @target   wanted stream bytes a chunk, CHUNK_TARGET_MIN..CHUNK_STREAM_MAX; 0:
+ * CHUNK_TARGET_DEFAULT
+ * @sink     copied; a negative result of a callback stops the chunker and is returned unchanged
+ */
+struct chunker *chunker_new(uint32_t target, const struct chunker_sink *sink, void *arg);
+
+/*
+ * chunker_feed - the next bytes of the blob
+ * -EBADMSG (ERR_INTEGRITY): corrupt or truncated data, a bomb beyond the limits. -ENOTSUP
+ * (ERR_UNSUPPORTED): xz, bzip2, a zstd dictionary, a zstd window above ZSTD_WINDOW_LOG_MAX.
+ * -ENOMEM.
+ */
+err_t chunker_feed(struct chunker *c, const uint8_t *p, size_t n, struct diag *d) must_check;
+
+/* chunker_finish - the blob has ended; emits the last chunk. An empty blob is an empty stream
+ * without chunks. */
+err_t chunker_finish(struct chunker *c, struct diag *d) must_check;
+enum blob_codec chunker_codec(const struct chunker *c);
+uint64_t chunker_stream_size(const struct chunker *c);
+void chunker_free(struct chunker **c);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * window - the sparse history that a gzip checkpoint needs
+ *
+ * Of the 32 KiB before a checkpoint the data behind it refers to about a tenth. Only those bytes
+ * are kept. The encoded form is deterministic; it is compressed for the disk by the container
+ * (index/FORMAT.md, WINDOWS), not here.
+ */
+#ifndef IMGFS_INDEX_WINDOW_H
+#define IMGFS_INDEX_WINDOW_H
+
+#include "index/chunk.h"
+
+#define WINDOW_ENCODED_MAX (GZIP_WINDOW * 2 + 1024) /* never longer; limit for readers */
+
+/*
+ * window_encode - append the encoded form of a window (and of a block header, for START_INSIDE) to
+ * out
+ * @window  GZIP_WINDOW bytes, oldest first
+ * @used    GZIP_WINDOW flags: nonzero where the byte is needed
+ * @header  header_bits bits, low bit first, as they stand in the blob but moved to start at bit 0;
+ * NULL if none
+ */
+err_t window_encode(const uint8_t window[GZIP_WINDOW], const uint8_t used[GZIP_WINDOW],
+		    const uint8_t *header, unsigned header_bits, struct buf *out) must_check;
+
+/*
+ * window_decode - the reverse; unused bytes are zero. *header points into `encoded`.
+ * -EBADMSG unless `encoded` is exactly one window with a header of header_bits bits; never reads
+ * outside it.
+ */
+err_t window_decode(struct bytes encoded, unsigned header_bits, uint8_t window[GZIP_WINDOW],
+		    const uint8_t **header) must_check;
+
+#endif

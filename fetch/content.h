@@ -1,0 +1,70 @@
+/*
+ * content - the bytes of an image's files, verified, from the store or the sources
+ *
+ * A read that the store can answer is answered in the call. Otherwise it joins the flight of each
+ * missing chunk and returns; a fetch worker completes it. One flight a chunk, however many readers
+ * wait. See fetch/README.md.
+ */
+#ifndef IMGFS_FETCH_CONTENT_H
+#define IMGFS_FETCH_CONTENT_H
+
+#include "fetch/image.h"
+
+struct content_options {
+	unsigned budget_s;  /* a reader waits at the most this long before -EIO; 0: CONTENT_BUDGET_S
+			     */
+	bool wait_for_ever; /* --on-error=wait: retry until it works; readers can still be
+			       interrupted */
+	unsigned workers;   /* concurrent fetches; 0: CONTENT_WORKERS */
+};
+#define CONTENT_BUDGET_S 60
+#define CONTENT_WORKERS	 8
+
+struct content;
+
+/* content_new - the image must be prepared and outlive the content. Threads start at the first
+ * miss. */
+err_t content_new(struct image *image, const struct content_options *options, struct content **out,
+		  struct diag *d) must_check;
+/* content_free - fails what is in flight with -EIO, joins all threads. No read may be started any
+ * more. */
+void content_free(struct content **c);
+
+/*
+ * One read of a regular file. The caller owns it and keeps it, and buf, until done was called:
+ * exactly once, from any thread, possibly before content_read_start returns. err is 0 (all n bytes
+ * are there), -EIO, -EINTR.
+ */
+struct read_request {
+	uint32_t row; /* regular file of image->tree */
+	uint64_t off; /* off + n <= size */
+	size_t n;
+	uint8_t *buf;
+	void (*done)(struct read_request *r, err_t err);
+	/* private to content */
+	void *state;
+};
+void content_read_start(struct content *c, struct read_request *r);
+
+/* content_read_cancel - done is called with -EINTR at once unless it was called already; flights
+ * others wait for go on. */
+void content_read_cancel(struct content *c, struct read_request *r);
+
+/* content_read - the same, waiting. */
+err_t content_read(struct content *c, uint32_t row, uint64_t off, void *p, size_t n,
+		   struct diag *d) must_check;
+
+/* Totals since content_new. */
+struct content_stats {
+	uint64_t reads, read_bytes;  /* asked by readers */
+	uint64_t store_hits, misses; /* chunks found in the store / waited for */
+	uint64_t fetched_bytes,
+		fetches;     /* blob bytes and ranges taken from sources (not from kept blobs) */
+	uint64_t kept_bytes; /* blob bytes taken from kept blobs */
+	uint64_t decoded_bytes;
+	uint64_t refused; /* ranges whose bytes did not match */
+	uint64_t errors;  /* reads that ended in -EIO */
+};
+void content_stats(struct content *c, struct content_stats *out);
+
+#endif

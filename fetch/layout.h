@@ -1,0 +1,13 @@
+/*
+ * layout - an OCI image layout directory as a source (image-spec image-layout.md)
+ */
+#ifndef IMGFS_FETCH_LAYOUT_H
+#define IMGFS_FETCH_LAYOUT_H
+
+#include "fetch/source.h"
+
+/* layout_source_new - opens the directory and checks `oci-layout`; -ENOENT (ERR_NOT_FOUND),
+ * -EBADMSG (ERR_INTEGRITY). */
+err_t layout_source_new(const struct ref *ref, struct source **out, struct diag *d) must_check;
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * source - anything that blobs and documents can be read from: a registry, an OCI layout
+ *
+ * Calls block; they are made by the main thread before the mount and by fetch workers after it,
+ * never by a FUSE thread. All are thread safe. Deadlines are absolute, in now_ms() time; a call
+ * returns -ETIMEDOUT soon after. Bytes of source_open are unverified: whoever asked for them checks
+ * them. Documents are verified by the source.
+ */
+#ifndef IMGFS_FETCH_SOURCE_H
+#define IMGFS_FETCH_SOURCE_H
+
+#include "fetch/ref.h"
+
+#define DOCUMENT_MAX (4u << 20) /* a manifest, index or config; what other clients accept */
+
+/* A manifest, image index or config: its exact bytes and the type its source gave it. */
+struct document {
+	struct buf bytes;
+	struct digest digest; /* of bytes: verified where it was asked for by digest, computed
+				 otherwise */
+	char media_type[128]; /* without parameters; "" when the source does not say */
+};
+void document_fini(struct document *doc);
+
+struct source;
+struct source_stream;
+
+struct source_ops {
+	err_t (*head)(struct source *s, const struct ref *ref, struct digest *out, struct diag *d);
+	err_t (*manifest)(struct source *s, const struct ref *ref, const struct digest *by_digest,
+			  struct document *out, struct diag *d);
+	err_t (*small_blob)(struct source *s, const struct digest *digest, uint64_t size,
+			    struct document *out, struct diag *d);
+	err_t (*open)(struct source *s, const struct digest *digest, uint64_t size, uint64_t off,
+		      uint64_t len, int64_t deadline_ms, struct source_stream **out,
+		      struct diag *d);
+	err_t (*read)(struct source_stream *st, void *p, size_t n, size_t *got, struct diag *d);
+	void (*close)(struct source_stream *st);
+	void (*interrupt)(struct source *s);
+	void (*free)(struct source *s);
+};
+
+/* The base of every source; implementations embed it as first member. */
+struct source {
+	const struct source_ops *ops;
+	char *label; /* for messages: "localhost:5000/app", "oci:/dir" */
+};
+struct source_stream {
+	struct source *source;
+};
+
+/*
+ * source_head - the digest that the reference's tag names now, without fetching the manifest
+ * -ENOTSUP when the source can not say (fall back to source_manifest). For a layout it is a look
+ * into index.json.
+ */
+err_t source_head(struct source *s, const struct ref *ref, struct digest *out,
+		  struct diag *d) must_check;
+
+/*
+ * source_manifest - a manifest or image index, by digest if by_digest is not NULL, else what the
+ * reference names Verified against by_digest. -ENOENT (ERR_NOT_FOUND), -EACCES (ERR_DENIED),
+ * -EBADMSG (ERR_INTEGRITY), -EDQUOT (ERR_RATE), network errors (ERR_NETWORK).
+ */
+err_t source_manifest(struct source *s, const struct ref *ref, const struct digest *by_digest,
+		      struct document *out, struct diag *d) must_check;
+
+/* source_small_blob - a config: size is exact and at most DOCUMENT_MAX; size and digest verified.
+ */
+err_t source_small_blob(struct source *s, const struct digest *digest, uint64_t size,
+			struct document *out, struct diag *d) must_check;
+
+/*
+ * source_open - start reading [off, off + len) of a blob of `size` bytes; len >= 1, off + len <=
+ * size The stream gives exactly len bytes or an error; retries and resumes of a broken transfer
+ * happen inside.
+ */
+err_t source_open(struct source *s, const struct digest *digest, uint64_t size, uint64_t off,
+		  uint64_t len, int64_t deadline_ms, struct source_stream **out,
+		  struct diag *d) must_check;
+/* source_read - up to n more bytes; *got is 0 only at the end of the range. */
+err_t source_read(struct source_stream *st, void *p, size_t n, size_t *got,
+		  struct diag *d) must_check;
+void source_close(struct source_stream **st);
+
+/* source_interrupt - make all calls in flight, and later ones, return -ECANCELED soon (the process
+ * is going down). */
+void source_interrupt(struct source *s);
+void source_free(struct source **s);
+
+/*
+ * source_read_range - open, read the whole range into p, close
+ */
+err_t source_read_range(struct source *s, const struct digest *digest, uint64_t size, uint64_t off,
+			uint64_t len, int64_t deadline_ms, void *p, struct diag *d) must_check;
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * store - the local directory of documents, indexes, chunks and kept blobs (fetch/STORE.md)
+ *
+ * Everything in it is verified before it is put there and again when it is taken out for the first
+ * time in a process. Files are published by rename; only chunk data and maps are written in place,
+ * data before bit. A store may be used by several processes at once. Thread safe.
+ */
+#ifndef IMGFS_FETCH_STORE_H
+#define IMGFS_FETCH_STORE_H
+
+#include "fetch/source.h"
+#include "index/index.h"
+
+struct store;
+
+/*
+ * store_open - open or create
+ * @dir  NULL: $IMGFS_STORE, else /var/lib/imgfs as root, else $XDG_CACHE_HOME/imgfs, else
+ * ~/.cache/imgfs The directory and what is below it must be ours and closed to others (0700), else
+ * -EPERM (ERR_STORE).
+ */
+err_t store_open(const char *dir, struct store **out, struct diag *d) must_check;
+void store_close(struct store **s);
+const char *store_dir(const struct store *s);
+
+/* Documents by digest. get: -ENOENT when absent; a file that does not match its digest is removed
+ * and absent. */
+err_t store_document_get(struct store *s, const struct digest *digest,
+			 struct document *out) must_check;
+err_t store_document_put(struct store *s, const struct document *doc) must_check;
+
+/* The last digest a tag was seen to name: written after each verified resolve. text is ref_text().
+ */
+err_t store_tag_put(struct store *s, const char *text, const struct digest *digest) must_check;
+err_t store_tag_get(struct store *s, const char *text, struct digest *digest) must_check;
+
+/*
+ * Indexes. kind and name: INDEX_LAYER by blob digest, INDEX_IMAGE by image key. get opens and
+ * proves the file; one that lies is moved out of the way, logged, and absent (-ENOENT). It also
+ * compares kind and name inside.
+ */
+err_t store_index_get(struct store *s, enum index_kind kind, const struct digest *name,
+		      struct index **out) must_check;
+err_t store_index_put(struct store *s, enum index_kind kind, const struct digest *name,
+		      struct bytes file) must_check;
+/* store_index_path - where it is or would be; the caller frees. */
+char *store_index_path(struct store *s, enum index_kind kind, const struct digest *name);
+
+/*
+ * A blob that was streamed for indexing is kept compressed, so that nothing is downloaded twice.
+ * create: a writer into a temporary file; write never fails for a full disk (the writer goes dead
+ * and commit says -ENOSPC); commit publishes, the caller vouches that the bytes match the digest;
+ * abort drops.
+ */
+struct blob_writer;
+err_t store_blob_create(struct store *s, const struct digest *digest,
+			struct blob_writer **out) must_check;
+void blob_writer_write(struct blob_writer *w, const void *p, size_t n);
+err_t blob_writer_commit(struct blob_writer **w) must_check;
+void blob_writer_abort(struct blob_writer **w);
+/* store_blob_open - descriptor of a kept blob of exactly `size` bytes, or -ENOENT; store_blob_drop
+ * removes one that lies. */
+int store_blob_open(struct store *s, const struct digest *digest, uint64_t size);
+void store_blob_drop(struct store *s, const struct digest *digest);
+
+/*
+ * The chunks of one layer. `ix` is borrowed and must outlive the object.
+ */
+struct chunk_store;
+err_t chunk_store_open(struct store *s, const struct index *ix, struct chunk_store **out,
+		       struct diag *d) must_check;
+void chunk_store_close(struct chunk_store **cs);
+/*
+ * chunk_store_read - bytes [off, off + n) of a stored chunk into p
+ * Believed only after the chunk's XXH3 has matched once in this process; a mismatch is punched out,
+ * logged, and absent. Returns 0, -ENOENT when not stored. Never another error: a disk that can not
+ * be read is a chunk that is not there.
+ */
+err_t chunk_store_read(struct chunk_store *cs, uint32_t chunk, uint32_t off, uint32_t n,
+		       void *p) must_check;
+/* chunk_store_has - whether the map says so (not yet checked). */
+bool chunk_store_has(const struct chunk_store *cs, uint32_t chunk);
+/*
+ * chunk_store_put - keep a chunk's verified stream bytes: data first, then the bit
+ * -ENOSPC and other -errno when it could not be kept; the store then stays pass-through for a
+ * while; log once.
+ */
+err_t chunk_store_put(struct chunk_store *cs, uint32_t chunk, const uint8_t *data) must_check;
+/* chunk_store_stored - number and stream bytes of the stored chunks. */
+void chunk_store_stored(const struct chunk_store *cs, uint32_t *chunks, uint64_t *bytes);
+
+/* For `imgfs store du`: disk use (allocated bytes) by kind. */
+struct store_usage {
+	uint64_t documents, indexes, chunks, blobs, other; /* bytes on disk */
+	uint64_t n_layers, n_images;
+};
+err_t store_usage(struct store *s, struct store_usage *out, struct diag *d) must_check;
+
+#endif

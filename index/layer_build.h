@@ -1,0 +1,43 @@
+/*
+ * layer_build - one pass over a layer's blob gives its layer index
+ *
+ * Blob bytes go in once, in order. Blob digest and DiffID are computed in the same pass and
+ * compared at the end: an index whose layer failed either is never returned. No thread, no I/O.
+ */
+#ifndef IMGFS_INDEX_LAYER_BUILD_H
+#define IMGFS_INDEX_LAYER_BUILD_H
+
+#include "index/chunker.h"
+
+struct layer_build_options {
+	uint32_t chunk_target; /* 0: CHUNK_TARGET_DEFAULT */
+	/*
+	 * Called with the stream bytes of layers that have no random access (one huge zstd frame),
+	 * as they pass, so that the caller can keep them; nothing is verified before
+	 * layer_build_finish returns 0. May be NULL.
+	 */
+	err_t (*inner)(void *arg, uint64_t stream_off, const uint8_t *p, size_t n, struct diag *d);
+	void *arg;
+};
+
+struct layer_build;
+struct layer_build *layer_build_new(const struct layer_build_options *options);
+
+/* layer_build_feed - -EBADMSG, -ENOTSUP, -ENOMEM with a diagnostic; see chunker_feed and tar_feed.
+ */
+err_t layer_build_feed(struct layer_build *b, const uint8_t *p, size_t n,
+		       struct diag *d) must_check;
+
+/*
+ * layer_build_finish - the blob has ended
+ * @blob_digest  what the manifest says; @diff_id what the config says, may be unset (alg
+ * DIGEST_NONE: not compared, the computed sha256 is recorded)
+ * @out          the bytes of the index file, appended to an empty buffer
+ * -EBADMSG names expected and found digest.
+ */
+err_t layer_build_finish(struct layer_build *b, const struct digest *blob_digest,
+			 uint64_t blob_size, const struct digest *diff_id, struct buf *out,
+			 struct diag *d) must_check;
+void layer_build_free(struct layer_build **b);
+
+#endif

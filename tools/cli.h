@@ -1,0 +1,86 @@
+/*
+ * cli - what the subcommands share: one table of commands, one table of options each, one way to
+ * fail
+ *
+ * A command is a row of the table in tools/imgfs.c. Its options are rows too; --help, usage errors
+ * and parsing come from them, so that they can not differ.
+ */
+#ifndef IMGFS_TOOLS_CLI_H
+#define IMGFS_TOOLS_CLI_H
+
+#include "fetch/image.h"
+
+#include <stdio.h>
+
+enum option_kind {
+	OPT_FLAG,   /* --json: *(bool *)value = true */
+	OPT_COUNT,  /* -v -v: ++*(int *)value */
+	OPT_STRING, /* --store DIR: *(const char **)value = the text (of argv) */
+	OPT_NUMBER, /* --budget N: *(uint64_t *)value; decimal, K/M/G suffixes of 1024 */
+	OPT_LIST,   /* -o a,b -o c: appended with commas to *(char **)value, owned by the caller */
+};
+
+struct option_row {
+	char short_name;       /* 0: none */
+	const char *long_name; /* NULL: none */
+	enum option_kind kind;
+	void *value;
+	const char *arg_name; /* "DIR"; NULL for flags */
+	const char *help;     /* one line */
+};
+
+/* Options that every command understands; filled by cli_parse. */
+struct common_options {
+	const char *store;    /* --store DIR */
+	const char *platform; /* --platform OS/ARCH[/VARIANT] */
+	const char *authfile; /* --authfile FILE */
+	bool plain_http;      /* --plain-http */
+	bool json;	      /* --json, for commands that list it */
+	bool quiet;	      /* -q */
+	int verbose;	      /* -v, -vv */
+};
+
+struct command {
+	const char *name;
+	const char *synopsis; /* "[-lR] REF [PATH]" */
+	const char *summary;  /* one line for `imgfs help` */
+	const char *details;  /* a few lines for `imgfs NAME --help`; may be NULL */
+	/* returns the exit status; argv[0] is the command's name */
+	int (*run)(const struct command *self, int argc, char **argv);
+};
+
+/*
+ * cli_parse - options of one command and the common ones, in any order with the operands ("--" ends
+ * options)
+ * @rows     the command's own options, ended by a row of zeroes; may be NULL
+ * @operands where the operands go: argv is permuted, *operands points at the first, the result is
+ * their number On --help prints the help and exits 0. On a usage error prints one line and "imgfs
+ * NAME --help", exits 2.
+ */
+int cli_parse(const struct command *self, int argc, char **argv, const struct option_row *rows,
+	      struct common_options *common, char ***operands);
+
+/* cli_usage_error - one line on standard error, then exit status 2 (returned). */
+int cli_usage_error(const struct command *self, const char *fmt, ...) printf_like(2, 3);
+
+/* cli_fail - print "imgfs NAME: text" once; the exit status that belongs to d->cls. */
+int cli_fail(const struct command *self, const struct diag *d);
+
+/* image_options_of - the part of the common options that image_open takes. */
+struct image_options image_options_of(const struct common_options *common);
+
+/* cli_open_image - store, image_open, and (if prepare) image_prepare; 0 or an exit status after
+ * cli_fail. */
+struct cli_image {
+	struct store *store;
+	struct image *image;
+};
+int cli_open_image(const struct command *self, const struct common_options *common,
+		   const char *reference, bool prepare, struct cli_image *out);
+void cli_close_image(struct cli_image *ci);
+
+/* Every command, one file each. */
+extern const struct command cmd_mount, cmd_umount, cmd_status, cmd_ls, cmd_tree, cmd_stat, cmd_cat,
+	cmd_inspect, cmd_index, cmd_store;
+
+#endif

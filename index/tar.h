@@ -6,16 +6,28 @@
  * its named limits, and never writes anything anywhere. Dialects: v7, ustar, GNU (L, K, S and
  * base-256), PAX (x, g), all sparse styles.
  *
- * Precedence: PAX local > PAX global > GNU L/K > ustar prefix+name. Sources: POSIX.1-2017 pax, GNU
- * tar manual "Basic Tar Format", libarchive tar(5), OCI image-spec layer.md.
+ * Precedence, as in Go's archive/tar, which is what containerd unpacks with: for names GNU L and K,
+ * then the PAX header 'x', then ustar prefix and name; for everything else 'x', then the header.
+ * The size of an 'x' header means the data of the next file member and nothing else. Global headers
+ * 'g' are checked for syntax and not applied (containerd ignores them, and so do we, against
+ * POSIX); like there, what 'x', 'L' and 'K' said before one is forgotten.
+ *
+ * Strict, because an archive that two readers can understand differently is an attack: wrong sums
+ * and numbers, malformed PAX records, unknown type flags, maps that lie, names that no file system
+ * could hold and a member without its data are refused. Lenient where real writers are: the end
+ * blocks and the last padding may be missing, what follows the end blocks is ignored, links,
+ * directories and devices may state a size (it means nothing).
+ *
+ * Sources: POSIX.1-2017 pax, GNU tar manual "Basic Tar Format", libarchive tar(5), OCI image-spec
+ * layer.md.
  */
 #ifndef IMGFS_INDEX_TAR_H
 #define IMGFS_INDEX_TAR_H
 
 #include "index/base.h"
 
-#define TAR_PATH_MAX                                                                               \
-	4096 /* bytes of a name or link target; PATH_MAX, longer ones can not be opened */
+/* Bytes of a name or link target: PATH_MAX of Linux counts a NUL; longer ones can not be opened. */
+#define TAR_PATH_MAX 4095
 #define TAR_PAX_MAX                                                                                \
 	(1u << 20) /* one PAX header block; real ones stay below 64 KiB even with ACLs */
 #define TAR_XATTRS_MAX	    1024       /* xattrs of one member */
@@ -29,7 +41,7 @@ enum tar_type {
 	TAR_SYMLINK,
 	TAR_CHAR,
 	TAR_BLOCK,
-	TAR_DIRECTORY, /* '5', or an old regular type whose name ends in '/' */
+	TAR_DIRECTORY, /* '5', or type NUL when the name ends in '/' */
 	TAR_FIFO,
 };
 
@@ -46,16 +58,18 @@ struct tar_extent {
 /* One member. Everything is borrowed and valid only during the callbacks for this member. */
 struct tar_entry {
 	enum tar_type type;
-	struct bytes name; /* as in the archive: not cleaned, may hold "..", leading and trailing
-			      '/', any byte but NUL */
-	struct bytes link; /* hard link and symlink target, as in the archive; 1..TAR_PATH_MAX
-			      bytes, no NUL */
+	/* As in the archive: 1..TAR_PATH_MAX bytes, not cleaned, may hold "..", leading and
+	 * trailing '/', any byte but NUL; no component is longer than 255. */
+	struct bytes name;
+	/* Hard link and symlink target, as in the archive: 1..TAR_PATH_MAX bytes, no NUL. */
+	struct bytes link;
 	uint32_t mode;	   /* 07777 at the most */
 	uint32_t uid, gid; /* 0..2^32-2 */
 	int64_t mtime;	   /* seconds since 1970, may be negative */
 	uint32_t mtime_ns; /* 0..999999999, always counted forward from mtime */
 	uint64_t size;	   /* logical size of a regular file; 0 for others */
-	uint64_t data_off; /* offset in the stream of the first stored byte of a regular file */
+	uint64_t data_off; /* offset in the stream of the first stored byte of a regular file; 0
+			      for others */
 	uint64_t data_len; /* stored bytes; equals size unless sparse */
 	uint32_t dev_major, dev_minor;
 	bool sparse;

@@ -1,0 +1,137 @@
+"""images: real images to test with, and OCI layouts made by hand.
+
+The large ones come from the shared recipe (images/make, beside the source tree), which builds each once under
+$IMAGES_WORK. Where the recipe is absent, the tests that need it are skipped.
+"""
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+
+from processes import run
+
+SHARED = os.environ.get("IMGFS_SHARED", "")
+RECIPE = os.path.join(SHARED, "images", "make")
+BUILT = os.environ.get("IMAGES_WORK", "/var/tmp/imgfs-images")
+NEEDS = {"debian": ["debootstrap"], "python": ["debootstrap"], "node": ["debootstrap", "npm"]}
+BUILD_S = 1800
+
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+
+
+def real_image(name):
+    """The OCI layout of a real image, built if it has not been yet; skips the test where that is not possible."""
+    layout = os.path.join(BUILT, "oci", name)
+    if os.path.isdir(layout):
+        return layout
+    if not os.path.exists(RECIPE):
+        pytest.skip(f"the image {name} is not built, and its recipe ({RECIPE}) is not here")
+    missing = [tool for tool in ["buildah", "skopeo", *NEEDS[name]] if not shutil.which(tool)]
+    if missing:
+        pytest.skip(f"the image {name} can not be built without {', '.join(missing)}")
+    copies = os.path.join(os.environ["IMGFS_TEST_DIR"], "made")
+    done = subprocess.run([RECIPE, f"oci:{copies}", name], capture_output=True, text=True, timeout=BUILD_S, check=False)
+    shutil.rmtree(copies, ignore_errors=True)
+    assert done.returncode == 0, f"images/make {name}: {done.stderr[-2000:]}"
+    return layout
+
+
+def treediff(a, b, *options):
+    """What the shared treediff says: (exit status, output)."""
+    done = run(os.path.join(SHARED, "tools", "treediff"), *options, a, b, check=False, timeout=1200)
+    return done.returncode, done.stdout + done.stderr
+
+
+class Layout:
+    """Writes an OCI layout with one image; layers are given as tar bytes."""
+
+    def __init__(self, folder):
+        self.folder = os.fspath(folder)
+        self.layers, self.diff_ids = [], []
+        os.makedirs(os.path.join(self.folder, "blobs", "sha256"), exist_ok=True)
+
+    def blob(self, data):
+        digest = hashlib.sha256(data).hexdigest()
+        with open(os.path.join(self.folder, "blobs", "sha256", digest), "wb") as file:
+            file.write(data)
+        return {"digest": f"sha256:{digest}", "size": len(data)}
+
+    def add_layer(self, tar, compress="gzip"):
+        """compress: gzip, none, or a function from tar bytes to (blob bytes, media type suffix)."""
+        self.diff_ids.append("sha256:" + hashlib.sha256(tar).hexdigest())
+        if callable(compress):
+            data, suffix = compress(tar)
+        elif compress == "gzip":
+            data, suffix = gzip.compress(tar, 6, mtime=0), "+gzip"
+        else:
+            data, suffix = tar, ""
+        self.layers.append({"mediaType": LAYER + suffix, **self.blob(data)})
+        return self.layers[-1]
+
+    def write(self, name="1", config=None):
+        """Finish the layout; "DIR:NAME" as imgfs and skopeo take it after oci:."""
+        config = self.blob(json.dumps({
+            "architecture": run("dpkg", "--print-architecture").stdout.strip(), "os": "linux", "config": config or {},
+            "rootfs": {"type": "layers", "diff_ids": self.diff_ids}, "history": [],
+        }).encode())
+        manifest = self.blob(json.dumps({
+            "schemaVersion": 2, "mediaType": MANIFEST, "config": {"mediaType": CONFIG, **config}, "layers": self.layers,
+        }).encode())
+        entry = {"mediaType": MANIFEST, **manifest, "annotations": {"org.opencontainers.image.ref.name": name}}
+        with open(os.path.join(self.folder, "index.json"), "w", encoding="ascii") as file:
+            json.dump({"schemaVersion": 2, "manifests": [entry]}, file)
+        with open(os.path.join(self.folder, "oci-layout"), "w", encoding="ascii") as file:
+            file.write('{"imageLayoutVersion": "1.0.0"}')
+        self.manifest = manifest["digest"]
+        return f"{self.folder}:{name}"
+
+
+def tar_of(files, mtime=1_600_000_000):
+    """A tar of {path: bytes} (regular files, 0644), parents included."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        made = set()
+        for path, data in files.items():
+            parts = path.split("/")[:-1]
+            for depth in range(1, len(parts) + 1):
+                parent = "/".join(parts[:depth])
+                if parent not in made:
+                    made.add(parent)
+                    entry = tarfile.TarInfo(parent)
+                    entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o755, mtime
+                    tar.addfile(entry)
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode, entry.mtime = len(data), 0o644, mtime
+            tar.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
+def noise(size, seed=1):
+    """Bytes that do not compress, the same for the same seed."""
+    return hashlib.shake_256(str(seed).encode()).digest(size)
+
+
+def small_image(folder, files=None):
+    """A layout with three layers: a few texts, one file of 8 MiB, and 64 of 64 KiB that change with their name."""
+    layout = Layout(folder)
+    layout.add_layer(tar_of({"etc/name": b"small\n", "etc/empty": b"", "bin/tool": b"#!/bin/sh\n"}))
+    layout.add_layer(tar_of({"data/large": noise(8 << 20)}))
+    layout.add_layer(tar_of(files or {f"data/many/{i:02}": noise(64 << 10, f"many{i}") for i in range(64)}))
+    return layout.write()
+
+
+def small_content(path):
+    """What small_image put at a path."""
+    if path == "data/large":
+        return noise(8 << 20)
+    if path.startswith("data/many/"):
+        return noise(64 << 10, f"many{int(path.rsplit('/', 1)[1])}")
+    return {"etc/name": b"small\n", "etc/empty": b"", "bin/tool": b"#!/bin/sh\n"}[path]

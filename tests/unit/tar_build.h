@@ -9,8 +9,11 @@
 
 #include "index/tar.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <cmocka.h>
 
 struct block {
 	uint8_t b[512];
@@ -30,7 +33,7 @@ static inline void tar_seal(struct block *h)
 static inline void tar_text(struct block *h, size_t off, size_t n, const char *text)
 {
 	memset(h->b + off, 0, n);
-	memcpy(h->b + off, text, strnlen(text, n));
+	memcpy(h->b + off, text, min_of(strlen(text), n));
 }
 
 static inline void tar_octal(struct block *h, size_t off, size_t n, uint64_t value)
@@ -61,6 +64,12 @@ static inline struct block tar_head(char type, const char *name)
 	return h;
 }
 
+static inline struct block gnu_head(char type, const char *name)
+{
+	struct block h = tar_head(type, name);
+	memcpy(h.b + 257, "ustar  \0", 8);
+	return h;
+}
 static inline void put_raw(struct buf *out, const void *p, size_t n)
 {
 	if (buf_append(out, p, n) < 0)
@@ -229,5 +238,59 @@ static inline err_t record_archive(const struct buf *archive, size_t piece, stru
 	fclose(r->out);
 	return err;
 }
+
+/* One rule: an archive, and what the reader says of it. */
+struct rule {
+	const char *name;
+	void (*build)(struct buf *out);
+	const char *want;   /* what the reader says; NULL: the archive is rejected */
+	const char *reason; /* part of the message of a rejection */
+};
+
+static inline void read_in_pieces(const struct rule *rule, const struct buf *archive, size_t piece)
+{
+	struct record r = {0};
+	struct diag d = DIAG_INIT;
+	err_t err = record_archive(archive, piece, &r, &d);
+	if (rule->want) {
+		if (err)
+			print_error("%s: %s\n", rule->name, d.text);
+		assert_int_equal(err, 0);
+		assert_string_equal(r.text, rule->want);
+	} else {
+		if (!strstr(d.text, rule->reason))
+			print_error("%s: '%s' lacks '%s'\n", rule->name, d.text, rule->reason);
+		assert_int_equal(err, -EBADMSG);
+		assert_int_equal(d.cls, ERR_INTEGRITY);
+		assert_non_null(strstr(d.text, rule->reason));
+	}
+	free(r.text);
+}
+
+static inline void check_rule(const struct rule *rule)
+{
+	auto_buf struct buf archive = {0};
+	rule->build(&archive);
+	read_in_pieces(rule, &archive, SIZE_MAX / 2);
+	read_in_pieces(rule, &archive, 1);
+	read_in_pieces(rule, &archive, 7);
+	read_in_pieces(rule, &archive, 512);
+}
+
+static inline void check_rules(const struct rule *rules, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		check_rule(&rules[i]);
+}
+
+/* clang-format off */
+#define ACCEPT(build, want) {#build, build, want, NULL}
+#define REJECT(build, reason) {#build, build, NULL, reason}
+/* clang-format on */
+
+/* The line of a regular file up to its size, and long texts. */
+#define LINE(name) "f " name " 0644 0:0 0.000000000 "
+#define TEN(s)	   s s s s s s s s s s
+#define HUNDRED(s) TEN(s) TEN(s) TEN(s) TEN(s) TEN(s) TEN(s) TEN(s) TEN(s) TEN(s) TEN(s)
 
 #endif

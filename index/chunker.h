@@ -3,7 +3,16 @@
  *
  * Push-driven: blob bytes go in, stream bytes and finished chunks come out through callbacks, in
  * order. The codec is sniffed from the first bytes (gzip, zstd, plain tar); media types are hints
- * only. No thread, no I/O, no clock. The result depends on the blob and the options alone.
+ * only. No thread, no I/O, no clock. The result depends on the blob and the options alone,
+ * not on the sizes of the pieces it is fed in.
+ *
+ * gzip: blob ranges cover the blob from its first byte to its last; a chunk ends at the first block
+ * boundary or member start behind `target` stream bytes, or exactly at CHUNK_STREAM_MAX. Empty
+ * blocks and members belong to the chunk before. zstd: blob ranges are whole data frames; skippable
+ * and empty frames between two chunks belong to none.
+ *
+ * Memory: about 2 MiB, for zstd also the frame's window (at most 1 << ZSTD_WINDOW_LOG_MAX), and the
+ * rows of one frame that is larger than a chunk.
  */
 #ifndef IMGFS_INDEX_CHUNKER_H
 #define IMGFS_INDEX_CHUNKER_H
@@ -20,6 +29,12 @@ const char *blob_codec_name(enum blob_codec c); /* "tar", "gzip", "zstd" */
 #define ZSTD_WINDOW_LOG_MAX 27 /* 128 MiB: what zstd -d itself accepts without --long */
 #define STREAM_MAX                                                                                 \
 	(UINT64_C(1) << 47) /* bytes of one layer's stream: extents have 48 bits (FORMAT.md) */
+/*
+ * Bytes of the blob that one chunk may need (CHUNK_ZSTD_INNER: no limit). Real chunks stay near the
+ * size of their stream; empty blocks, members and frames, or zero padding, can stretch them. A
+ * reader holds that many bytes in memory.
+ */
+#define CHUNK_BLOB_MAX (64u << 20)
 
 struct chunker_sink {
 	/* The next bytes of the stream, in order. */
@@ -27,11 +42,17 @@ struct chunker_sink {
 	/*
 	 * The next chunk, complete (window_off is left 0: the receiver places the window). `window`
 	 * is the encoded window, empty when the chunk needs none. `data` is the chunk's stream
-	 * bytes. All borrowed for the call. Called after `stream` has been called for all of its
-	 * bytes.
+	 * bytes; NULL for CHUNK_ZSTD_INNER, whose bytes have all passed through `inner` before. All
+	 * borrowed for the call. Called after `stream` has been called for all of its bytes.
 	 */
 	err_t (*chunk)(void *arg, const struct chunk *c, struct bytes window, const uint8_t *data,
 		       struct diag *d);
+	/*
+	 * Stream bytes of a zstd frame that is too large for a chunk, in order, as they are
+	 * decoded; such a frame's chunks are known only at its end and follow then, all at once.
+	 * May be NULL when nobody wants the bytes (`stream` gets them as well).
+	 */
+	err_t (*inner)(void *arg, uint64_t stream_off, const uint8_t *p, size_t n, struct diag *d);
 };
 
 struct chunker;

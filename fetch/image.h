@@ -30,24 +30,33 @@ struct image {
 	struct store *store;   /* borrowed */
 	struct image_options options;
 	/* after image_prepare */
-	struct index **layers; /* layer indexes, bottom first, in the manifest's order; owned */
-	struct index *tree;    /* the image index; owned */
+	/* Layer indexes, bottom first, in the manifest's order; owned. A blob that is listed twice
+	 * has one index, which stands twice here. */
+	struct index **layers;
+	struct index *tree; /* the image index; owned */
+	/* private: the bytes of indexes that the store could not keep; see image_layers.c */
+	struct buf *layer_files;
+	struct buf tree_file;
 };
 
 /* image_open - errors carry the class that decides the exit status. The store must outlive the
  * image. */
 err_t image_open(struct store *store, const char *reference, const struct image_options *options,
 		 struct image **out, struct diag *d) must_check;
-/* image_prepare - may stream every layer once (minutes); layers side by side. Interrupted by
- * source_interrupt. */
+/*
+ * image_prepare - layer indexes and merged tree; may stream every layer once (minutes)
+ * Layers are indexed side by side. Interrupted by source_interrupt. The first error is returned and
+ * names its layer; the source is interrupted then, so only image_close makes sense afterwards. A
+ * store that is full or read-only is no error: the indexes then live in memory.
+ */
 err_t image_prepare(struct image *image, struct diag *d) must_check;
 void image_close(struct image **image);
 
 /* Whether a layer's index is in the store already (opened and proved), without building it. */
 bool image_layer_indexed(struct image *image, size_t layer);
 
-/* image_index_layer - index one layer again even if it is stored, and compare: for `imgfs index
- * verify`. */
+/* image_layer_rebuild - the index of one layer, made again from its kept blob or its source, and
+ * stored nowhere: for `imgfs index verify`, which compares. Appended to an empty buffer. */
 err_t image_layer_rebuild(struct image *image, size_t layer, struct buf *index_file,
 			  struct diag *d) must_check;
 

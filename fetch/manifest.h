@@ -1,9 +1,9 @@
 /*
  * manifest - image indexes, manifests and configs as plain values
  *
- * The only file that sees the JSON library (with credentials.c and token.c, which read other
- * documents). Parsing is strict: duplicate keys, depth above 32, type confusion between `layers`,
- * `manifests` and `fsLayers`, and a mediaType that contradicts its header are refused
+ * Only the files behind this header see the JSON library (with credentials.c and token.c, which
+ * read other documents). Parsing is strict: duplicate keys, depth above 32, type confusion between
+ * `layers`, `manifests` and `fsLayers`, and a mediaType that contradicts its header are refused
  * (CVE-2021-41190). Unknown fields are ignored.
  */
 #ifndef IMGFS_FETCH_MANIFEST_H
@@ -31,6 +31,7 @@ struct descriptor {
 	struct digest digest;
 	uint64_t size;
 	char media_type[128];
+	bool has_platform; /* an entry of an image index that says which platform it is for */
 };
 
 struct layer_desc {

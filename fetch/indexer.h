@@ -1,0 +1,29 @@
+/*
+ * indexer - one layer's blob, streamed once, gives its index
+ */
+#ifndef IMGFS_FETCH_INDEXER_H
+#define IMGFS_FETCH_INDEXER_H
+
+#include <stdatomic.h>
+
+#include "fetch/manifest.h"
+#include "fetch/store.h"
+
+struct indexer_job {
+	struct store *store;
+	struct source *source; /* NULL: only a kept blob may be read */
+	const struct layer_desc *layer;
+	uint32_t chunk_target;	/* 0: the default */
+	atomic_bool *cancelled; /* may be NULL; set by another thread: give up with -ECANCELED */
+};
+
+/*
+ * indexer_run - build the index of one layer
+ * Reads the kept blob if there is one; one that lies is dropped. Otherwise streams the blob from
+ * the source and keeps it, published only after its digest and DiffID have matched.
+ * @out  the index file's bytes, appended to an empty buffer
+ * Errors: those of source_open, source_read and layer_build_*. Blocks as long as the source does.
+ */
+err_t indexer_run(const struct indexer_job *job, struct buf *out, struct diag *d) must_check;
+
+#endif

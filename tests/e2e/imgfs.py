@@ -56,7 +56,8 @@ class Imgfs:
         os.makedirs(self.folder, exist_ok=True)
 
     def command(self, name, *arguments):
-        return [BINARY, name, "--store", self.store, *map(os.fspath, arguments)]
+        """name may be two words: "index build"."""
+        return [BINARY, *name.split(), "--store", self.store, *map(os.fspath, arguments)]
 
     def run(self, name, *arguments, check=True, env=None, timeout=120, **more):
         """imgfs NAME --store STORE ARGUMENTS... to its end."""
@@ -67,7 +68,7 @@ class Imgfs:
 
     def build(self, reference, *options):
         """Both kinds of index for every layer and the image, by reading the blobs once."""
-        return self.run("index", "build", *options, reference, timeout=600)
+        return self.run("index build", *options, reference, timeout=600)
 
     def new_folder(self, name="mnt"):
         folder = os.path.join(self.folder, f"{name}{len(self.mounts)}")

@@ -10,7 +10,10 @@
 #include "index/chunker.h"
 
 struct layer_build_options {
-	uint32_t chunk_target; /* 0: CHUNK_TARGET_DEFAULT */
+	uint32_t chunk_target;	  /* 0: CHUNK_TARGET_DEFAULT */
+	enum digest_alg blob_alg; /* of the digest that the blob will be compared with; DIGEST_NONE:
+				     sha256 */
+	enum digest_alg diff_alg; /* of the DiffID; DIGEST_NONE: sha256 */
 	/*
 	 * Called with the stream bytes of layers that have no random access (one huge zstd frame),
 	 * as they pass, so that the caller can keep them; nothing is verified before

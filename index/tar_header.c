@@ -49,7 +49,7 @@ static err_t octal_parse(const uint8_t *p, size_t n, int64_t *out)
 		n--;
 	uint64_t x = 0;
 	for (size_t i = 0; i < n && p[i]; i++) {
-		if (p[i] < '0' || p[i] > '7' || x >> 60)
+		if (p[i] < '0' || p[i] > '7')
 			return -EBADMSG;
 		x = x << 3 | (uint64_t)(p[i] - '0');
 	}

@@ -191,7 +191,7 @@ static void v7_has_no_prefix(struct buf *out)
 static void star_prefix(struct buf *out)
 {
 	struct block h = tar_head('0', "name");
-	tar_text(&h, 345, 131, "prefix");
+	tar_text(&h, 345, 131, HUNDRED("p") TEN("p") TEN("p") TEN("p") "q"); /* fills it */
 	tar_octal(&h, 476, 12, 5);
 	tar_octal(&h, 488, 12, 6);
 	memcpy(h.b + 508, "tar", 4);
@@ -375,7 +375,7 @@ static const struct rule rules[] = {
 	REJECT(extension_too_long, "extension header is negative or too long"),
 	ACCEPT(ustar_prefix, LINE("some/prefix/name") "0 @512+0:\n"),
 	ACCEPT(v7_has_no_prefix, LINE("name") "0 @512+0:\n"),
-	ACCEPT(star_prefix, LINE("prefix/name") "0 @512+0:\n"),
+	ACCEPT(star_prefix, LINE(HUNDRED("p") TEN("p") TEN("p") TEN("p") "q/name") "0 @512+0:\n"),
 	ACCEPT(gnu_times_are_no_prefix, LINE("name") "0 @512+0:\n"),
 	ACCEPT(gnu_prefix_of_old_go,
 	       LINE("usr/share/name") "0 @512+0:\n" LINE("other") "0 @1024+0:\n"),

@@ -12,29 +12,29 @@
 /* j = PERIOD * fold + step - 1, with step 1..255 and fold 0..128. */
 #define PERIOD 255u
 
-static uint8_t step_of(uint32_t j)
-{
-	return (uint8_t)(1 + j % PERIOD);
-}
-
-static uint8_t fold_of(uint32_t j)
-{
-	return (uint8_t)(j / PERIOD);
-}
-
 struct forge {
-	uint8_t window[GZIP_WINDOW];
-	uint8_t steps[GZIP_WINDOW]; /* output under the first forged window */
-	uint8_t folds[GZIP_WINDOW]; /* under the second */
+	uint8_t stepped[GZIP_WINDOW]; /* the window, byte j changed by step */
+	uint8_t folded[GZIP_WINDOW];  /* byte j changed by fold */
+	uint8_t steps[GZIP_WINDOW];   /* the output under each */
+	uint8_t folds[GZIP_WINDOW];
 };
 
-static err_t run_forged(struct forge *f, const struct resume *r, uint8_t (*pattern)(uint32_t),
-			uint8_t *out, size_t n)
+static void forge_windows(struct forge *f, const uint8_t window[GZIP_WINDOW])
+{
+	for (uint32_t fold = 0, j = 0; j < GZIP_WINDOW; fold++) {
+		uint32_t n = min_of(PERIOD, GZIP_WINDOW - j);
+		for (uint32_t k = 0; k < n; k++) {
+			f->stepped[j + k] = window[j + k] ^ (uint8_t)(k + 1);
+			f->folded[j + k] = window[j + k] ^ (uint8_t)fold;
+		}
+		j += n;
+	}
+}
+
+static err_t run_forged(const struct resume *r, const uint8_t *window, uint8_t *out, size_t n)
 {
 	struct resume forged = *r;
-	for (uint32_t j = 0; j < GZIP_WINDOW; j++)
-		f->window[j] = r->window[j] ^ pattern(j);
-	forged.window = f->window;
+	forged.window = window;
 	err_t err = resume_run(&forged, INFLATE_BEST, out, n);
 	/* The same bytes have just been decoded with the true window, and what a window holds can
 	 * not make a difference to validity. */
@@ -48,9 +48,10 @@ err_t find_used(const struct resume *r, const uint8_t *out, size_t n, uint8_t us
 	auto_free struct forge *f = malloc(sizeof(*f));
 	if (!f)
 		return -ENOMEM;
-	err_t err = run_forged(f, r, step_of, f->steps, n);
+	forge_windows(f, r->window);
+	err_t err = run_forged(r, f->stepped, f->steps, n);
 	if (!err)
-		err = run_forged(f, r, fold_of, f->folds, n);
+		err = run_forged(r, f->folded, f->folds, n);
 	if (err)
 		return err;
 	memset(used, 0, GZIP_WINDOW);

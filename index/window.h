@@ -16,7 +16,7 @@
  * window_encode - append the encoded form of a window (and of a block header, for START_INSIDE) to
  * out
  * @window  GZIP_WINDOW bytes, oldest first
- * @used    GZIP_WINDOW flags: nonzero where the byte is needed
+ * @used    GZIP_WINDOW flags: 1 where the byte is needed, else 0
  * @header  header_bits bits, low bit first, as they stand in the blob but moved to start at bit 0;
  * NULL if none
  */

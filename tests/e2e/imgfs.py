@@ -3,10 +3,9 @@
 IMGFS_FLAVOUR chooses the binary: release, asan or tsan. Sanitizer reports of all its processes, daemons included, go to
 files in IMGFS_TEST_DIR that conftest.py looks for after every test.
 """
+import glob
 import json
 import os
-import re
-import shutil
 import signal
 import subprocess
 
@@ -105,11 +104,18 @@ class Imgfs:
         found = self.json("status", folder)
         return found[0] if isinstance(found, list) else found.get("mounts", [found])[0]
 
+    def layer_files(self, *names):
+        """Paths of files of these names (index, blob, data, map) of all layers in the store (fetch/STORE.md)."""
+        return sorted(path for name in names for path in glob.glob(f"{self.store}/v1/layers/*/*/{name}"))
+
     def keep_only_indexes(self):
         """Remove kept blobs and chunks: what a machine has that was only given the indexes."""
-        for name in os.listdir(os.path.join(self.store, "v1")):
-            if re.match(r"(blob|chunk|data)", name):
-                shutil.rmtree(os.path.join(self.store, "v1", name))
+        for path in self.layer_files("blob", "data", "map"):
+            os.unlink(path)
+        assert self.layer_files("index"), "the store has no layer index"
+
+    def files(self):
+        return sorted(os.path.join(top, name) for top, _, names in os.walk(self.store) for name in names)
 
     def stop(self):
         for folder in reversed(self.mounts):

@@ -1,0 +1,84 @@
+"""The tree is right: real images, mounted from docker-registry, against what containerd shows for the same image.
+
+The only differences allowed are those of EXPECTED, each with its reason.
+"""
+import os
+import re
+import subprocess
+
+import pytest
+
+import images
+import trees
+
+# Path of a difference -> why it is no fault.
+EXPECTED = {
+    "/: mtime": "no layer says anything of the root directory: containerd shows when it unpacked, imgfs the epoch",
+}
+NAMES = ["debian", "python", "node"]
+
+
+def unexpected(output):
+    """The lines of a treediff that EXPECTED does not name; the last line counts them."""
+    *lines, count = output.strip().splitlines()
+    assert re.search(r"\d+ differences$", count), output
+    return [line for line in lines if not any(line.startswith(known) for known in EXPECTED)]
+
+
+@pytest.fixture(params=NAMES)
+def both(request, real, containerd, imgfs, scratch):
+    """(imgfs's mount, containerd's mount) of one real image."""
+    reference = real(request.param)
+    containerd.pull(reference)
+    theirs = containerd.mount(reference, scratch / "containerd")
+    yield imgfs.mount(reference), theirs
+    containerd.umount(theirs)
+    containerd.remove(reference)
+
+
+def test_every_attribute_and_byte(both):
+    ours, theirs = both
+    _, output = images.treediff(ours, theirs, "--max", "200")
+    assert unexpected(output) == []
+
+
+def test_programs_that_walk_see_the_same(both):
+    """find's leaf optimisation trusts link counts of directories; du trusts blocks and inode numbers."""
+    ours, theirs = both
+    for command in (["find", ".", "-xdev"], ["find", ".", "-xdev", "-noleaf"], ["du", "-s", "--apparent-size", "--inodes", "."]):
+        a, b = (sorted(subprocess.run(command, cwd=tree, capture_output=True, check=True).stdout.splitlines()) for tree in both)
+        assert a == b, command
+    assert os.path.ismount(ours) and os.path.ismount(theirs)
+
+
+def test_looking_in_without_a_mount_shows_the_same(real, imgfs):
+    """ls, stat and cat of the command against the mount."""
+    reference = real("debian")
+    mount = imgfs.mount(reference)
+    listed = imgfs.run("ls", "-R", reference, "/etc").stdout
+    for name in os.listdir(os.path.join(mount, "etc")):
+        assert re.search(rf"^{re.escape(name)}\b", listed, re.M), f"ls lacks {name}"
+    for path in ("/etc/passwd", "/etc/os-release", "/usr/bin/ls"):
+        done = subprocess.run(imgfs.command("cat", reference, path), capture_output=True, check=True)
+        with open(mount + path, "rb") as file:
+            assert done.stdout == file.read(), path
+
+
+def test_second_opinion_of_umoci(real, imgfs, scratch):
+    """umoci unpacks a layout by its own reading of the specification."""
+    layout = images.real_image("debian")
+    bundle = scratch / "bundle"
+    subprocess.run(["umoci", "unpack", "--image", f"{layout}:1", bundle], check=True, capture_output=True)
+    _, output = images.treediff(imgfs.mount(real("debian")), bundle / "rootfs", "--max", "200")
+    assert unexpected(output) == []
+
+
+def test_second_opinion_of_libarchive(scratch, imgfs):
+    """One layer has no rules of merging: bsdtar's extraction is the whole truth."""
+    layout = images.real_image("debian")
+    blob = max((os.path.join(layout, "blobs/sha256", b) for b in os.listdir(f"{layout}/blobs/sha256")), key=os.path.getsize)
+    root = scratch / "root"
+    root.mkdir(mode=0o755)
+    subprocess.run(["bsdtar", "-xpf", blob, "-C", root, "--numeric-owner", "--same-owner"], check=True)
+    found = trees.differences(trees.snapshot(imgfs.mount(f"oci:{layout}:1")), trees.snapshot(root))
+    assert [line for line in found if not any(line.startswith(known) for known in EXPECTED)] == []

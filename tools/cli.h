@@ -53,9 +53,10 @@ struct command {
  * cli_parse - options of one command and the common ones, in any order with the operands ("--" ends
  * options)
  * @rows     the command's own options, ended by a row of zeroes; may be NULL
- * @operands where the operands go: argv is permuted, *operands points at the first, the result is
- * their number On --help prints the help and exits 0. On a usage error prints one line and "imgfs
- * NAME --help", exits 2.
+ * @operands where the operands go: argv is permuted, *operands points at the first, a NULL stands
+ *           behind the last
+ * Returns the number of operands. Sets the log level from -v and -q. On --help prints the help and
+ * exits 0. On a usage error prints one line that points to "imgfs NAME --help", exits 2.
  */
 int cli_parse(const struct command *self, int argc, char **argv, const struct option_row *rows,
 	      struct common_options *common, char ***operands);
@@ -65,6 +66,38 @@ int cli_usage_error(const struct command *self, const char *fmt, ...) printf_lik
 
 /* cli_fail - print "imgfs NAME: text" once; the exit status that belongs to d->cls. */
 int cli_fail(const struct command *self, const struct diag *d);
+
+/*
+ * cli_flush - write what is left for standard output, and say so once if it could not be written
+ * Returns status, or 1 (ERR_OTHER) when that was 0 and the output is lost. A closed pipe ends the
+ * process with SIGPIPE, without a word, unless whoever started it ignores that signal. Long output
+ * asks ferror(stdout) now and then, so that it ends when nobody reads it.
+ */
+int cli_flush(const struct command *self, int status);
+
+/* cli_output_lost - the same for a failed write that did not go through stdio; err 0: unknown. */
+int cli_output_lost(const struct command *self, int status, err_t err);
+
+/* cli_ignore_sigpipe - called once at start: a lost reader becomes an error of a write, see
+ * cli_flush. */
+void cli_ignore_sigpipe(void);
+
+/*
+ * cli_dispatch - run the row of a table that argv[1] names, with argv + 1, and flush its output
+ * @parent  what stands before the name: {"index", ...} for `imgfs index build`, NULL for the top
+ * @table   ended by NULL
+ * An unknown name is a usage error that suggests the nearest one. --help and a missing name list
+ * the table.
+ */
+int cli_dispatch(const struct command *parent, const struct command *const *table, int argc,
+		 char **argv);
+
+/* cli_list_commands - the table as text, one line a command. */
+void cli_list_commands(const struct command *const *table, FILE *out);
+
+/* cli_nearest - the word of a NULL-terminated list that is probably meant by `typed`; NULL when
+ * none is close. */
+const char *cli_nearest(const char *typed, const char *const *words);
 
 /* image_options_of - the part of the common options that image_open takes. */
 struct image_options image_options_of(const struct common_options *common);
@@ -77,6 +110,9 @@ struct cli_image {
 };
 int cli_open_image(const struct command *self, const struct common_options *common,
 		   const char *reference, bool prepare, struct cli_image *out);
+/* cli_prepare_image - image_prepare, ended by Ctrl-C; 0 or an exit status after cli_fail. */
+int cli_prepare_image(const struct command *self, struct cli_image *ci);
+/* cli_close_image - also for one that was opened only in part or not at all (zeroes). */
 void cli_close_image(struct cli_image *ci);
 
 /* Every command, one file each. */

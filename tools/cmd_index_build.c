@@ -1,0 +1,63 @@
+/*
+ * imgfs index build: what a mount would do first, on its own, with the sizes that came out of it.
+ */
+#include "tools/cmd_index_priv.h"
+#include "tools/format.h"
+
+static void print_row(const char *number, const struct digest *digest, uint64_t blob,
+		      const struct index *ix, const char *state)
+{
+	char name[DIGEST_TEXT_MAX], blob_size[FORMAT_TEXT_MAX] = "-";
+	char index_size[FORMAT_TEXT_MAX], percent[FORMAT_TEXT_MAX];
+	if (blob)
+		format_size(blob, blob_size);
+	printf("%-5s  %s  %10s  %10s  %8s  %s\n", number, digest_text(digest, name), blob_size,
+	       format_size(index_file_size(ix), index_size),
+	       format_percent(index_file_size(ix), blob, percent), state);
+}
+
+static void print_layers(const struct image *image, const bool *had)
+{
+	printf("%-5s  %-71s  %10s  %10s  %8s  %s\n", "LAYER", "DIGEST", "BLOB", "INDEX", "PERCENT",
+	       "STATE");
+	for (size_t i = 0; i < image->manifest.n_layers; i++) {
+		const struct descriptor *desc = &image->manifest.layers[i].desc;
+		char number[24];
+		snprintf(number, sizeof(number), "%zu", i);
+		print_row(number, &desc->digest, desc->size, image->layers[i],
+			  had[i] ? "present" : "built");
+	}
+	print_row("image", &index_info(image->tree)->image_key, 0, image->tree, "merged");
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct common_options common = {0};
+	struct cli_image ci;
+	char **operands;
+	int n = cli_parse(self, argc, argv, NULL, &common, &operands);
+	if (n != 1)
+		return cli_usage_error(self,
+				       n ? "one reference at a time" : "a reference is missing");
+	int status = cli_open_image(self, &common, operands[0], false, &ci);
+	if (status)
+		return status;
+	auto_free bool *had = xcalloc(ci.image->manifest.n_layers + 1, sizeof(*had));
+	for (size_t i = 0; i < ci.image->manifest.n_layers; i++)
+		had[i] = image_layer_indexed(ci.image, i);
+	status = cli_prepare_image(self, &ci);
+	if (!status)
+		print_layers(ci.image, had);
+	cli_close_image(&ci);
+	return status;
+}
+
+const struct command index_build = {
+	.name = "index build",
+	.synopsis = "REF",
+	.summary = "Build the indexes of an image that the store has not",
+	.details = "Each missing layer is streamed once; its digest and its DiffID are checked on "
+		   "the\n"
+		   "way. The percentage is that of the index in its blob.",
+	.run = run,
+};

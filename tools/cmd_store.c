@@ -1,0 +1,98 @@
+/*
+ * imgfs store: the local store as a user sees it.
+ */
+#include "tools/cli.h"
+#include "tools/format.h"
+#include "tools/json_out.h"
+
+#include <inttypes.h>
+
+static void print_size(const char *label, uint64_t bytes)
+{
+	char size[FORMAT_TEXT_MAX];
+	printf("%-10s %10s\n", label, format_size(bytes, size));
+}
+
+static void print_text(const char *dir, const struct store_usage *u, uint64_t total)
+{
+	printf("%-10s ", "store");
+	format_name(stdout, BYTES_STR(dir));
+	printf("\n%-10s %10" PRIu64 "\n", "images", u->n_images);
+	printf("%-10s %10" PRIu64 "\n", "layers", u->n_layers);
+	print_size("documents", u->documents);
+	print_size("indexes", u->indexes);
+	print_size("chunks", u->chunks);
+	print_size("blobs", u->blobs);
+	print_size("other", u->other);
+	print_size("total", total);
+}
+
+static void print_json(const char *dir, const struct store_usage *u, uint64_t total)
+{
+	struct json_out json;
+	json_start(&json, stdout, 1);
+	json_object(&json, NULL);
+	json_bytes(&json, "store", BYTES_STR(dir));
+	json_number(&json, "images", u->n_images);
+	json_number(&json, "layers", u->n_layers);
+	json_number(&json, "documents", u->documents);
+	json_number(&json, "indexes", u->indexes);
+	json_number(&json, "chunks", u->chunks);
+	json_number(&json, "blobs", u->blobs);
+	json_number(&json, "other", u->other);
+	json_number(&json, "total", total);
+	json_end(&json);
+}
+
+static int run_du(const struct command *self, int argc, char **argv)
+{
+	struct common_options common = {0};
+	struct diag d = DIAG_INIT;
+	struct store *store = NULL;
+	struct store_usage u = {0};
+	char **operands;
+	const struct option_row rows[] = {
+		{0, "json", OPT_FLAG, &common.json, NULL, "one object (tools/JSON.md)"},
+		{0},
+	};
+	if (cli_parse(self, argc, argv, rows, &common, &operands))
+		return cli_usage_error(self, "no operand is expected, but '%s' came", operands[0]);
+	err_t err = store_open(common.store, &store, &d);
+	if (!err)
+		err = store_usage(store, &u, &d);
+	int status = err ? cli_fail(self, &d) : 0;
+	uint64_t total = u.documents + u.indexes + u.chunks + u.blobs + u.other;
+	if (!err && common.json)
+		print_json(store_dir(store), &u, total);
+	else if (!err)
+		print_text(store_dir(store), &u, total);
+	if (store)
+		store_close(&store);
+	return status;
+}
+
+static const struct command store_du = {
+	.name = "store du",
+	.synopsis = "[--json]",
+	.summary = "Show what the store holds and how much of the disk it uses",
+	.details = "documents: manifests and configs; indexes: of layers and of merged trees; "
+		   "chunks:\n"
+		   "pieces of layers that were read; blobs: layers that were streamed for indexing "
+		   "and\n"
+		   "kept compressed. Sizes are those of the disk blocks in use.",
+	.run = run_du,
+};
+
+static const struct command *const commands[] = {&store_du, NULL};
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	return cli_dispatch(self, commands, argc, argv);
+}
+
+const struct command cmd_store = {
+	.name = "store",
+	.synopsis = "du ...",
+	.summary = "Look at the local store",
+	.run = run,
+};

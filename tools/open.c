@@ -1,0 +1,52 @@
+/*
+ * Opening an image for a command: store, reference, and the layers' indexes, which may have to be
+ * streamed for minutes and so can be interrupted.
+ */
+#include "tools/cli.h"
+#include "tools/interrupt.h"
+
+struct image_options image_options_of(const struct common_options *common)
+{
+	return (struct image_options){
+		.platform = common->platform,
+		.registry = {.plain_http = common->plain_http, .authfile = common->authfile},
+	};
+}
+
+int cli_prepare_image(const struct command *self, struct cli_image *ci)
+{
+	struct diag d = DIAG_INIT;
+	interrupt_watch(ci->image->source);
+	err_t err = image_prepare(ci->image, &d);
+	interrupt_unwatch();
+	if (interrupt_signal()) {
+		fprintf(stderr, "imgfs %s: interrupted\n", self->name);
+		return 128 + interrupt_signal();
+	}
+	return err ? cli_fail(self, &d) : 0;
+}
+
+int cli_open_image(const struct command *self, const struct common_options *common,
+		   const char *reference, bool prepare, struct cli_image *out)
+{
+	struct diag d = DIAG_INIT;
+	struct image_options options = image_options_of(common);
+	*out = (struct cli_image){0};
+	err_t err = store_open(common->store, &out->store, &d);
+	if (!err)
+		err = image_open(out->store, reference, &options, &out->image, &d);
+	int status = err ? cli_fail(self, &d) : 0;
+	if (!status && prepare)
+		status = cli_prepare_image(self, out);
+	if (status)
+		cli_close_image(out);
+	return status;
+}
+
+void cli_close_image(struct cli_image *ci)
+{
+	if (ci->image)
+		image_close(&ci->image);
+	if (ci->store)
+		store_close(&ci->store);
+}

@@ -8,8 +8,7 @@ CONFIG = """\
 version = 2
 root = "{folder}/root"
 state = "{folder}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.restart", "io.containerd.tracing.processor.v1.otlp",
-  "io.containerd.internal.v1.tracing"]
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.restart"]
 [grpc]
   address = "{folder}/sock"
 [ttrpc]
@@ -41,8 +40,11 @@ class Containerd:
         with open(config, "w", encoding="ascii") as file:
             file.write(CONFIG.format(folder=self.folder))
         self.daemon = Daemon(["containerd", "-c", config], os.path.join(self.folder, "containerd.log"))
-        wait_for(lambda: self.ctr("version", check=False).returncode == 0 or not self.daemon.alive(), "containerd answers")
+        wait_for(lambda: self._answers() or not self.daemon.alive(), "containerd answers")
         assert self.daemon.alive(), f"containerd ended: {self.daemon.output()[-2000:]}"
+
+    def _answers(self):
+        return self.ctr("version", check=False).returncode == 0
 
     def ctr(self, *arguments, **more):
         return run("ctr", "-a", f"{self.folder}/sock", *arguments, **more)

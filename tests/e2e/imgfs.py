@@ -19,7 +19,8 @@ SANITIZER_LOG = os.path.join(SCRATCH or "/tmp", "sanitizer.log")
 
 def environment(**more):
     """Of a user without credentials and settings, with sanitizers that report to files."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "DOCKER_", "REGISTRY_", "SSL_CERT", "http"))}
+    settings = ("XDG_", "DOCKER_", "REGISTRY_", "SSL_CERT", "http")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(settings)}
     kept["HOME"] = SCRATCH or "/nonexistent"
     for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"):
         kept[name] = ":".join(filter(None, [kept.get(name), f"log_path={SANITIZER_LOG}"]))
@@ -60,7 +61,8 @@ class Imgfs:
 
     def run(self, name, *arguments, check=True, env=None, timeout=120, **more):
         """imgfs NAME --store STORE ARGUMENTS... to its end."""
-        return run(*self.command(name, *arguments), check=check, timeout=timeout * SLOWER, env=environment(**(env or {})), **more)
+        words = self.command(name, *arguments)
+        return run(*words, check=check, timeout=timeout * SLOWER, env=environment(**(env or {})), **more)
 
     def json(self, name, *arguments, **more):
         return json.loads(self.run(name, "--json", *arguments, **more).stdout)

@@ -12,7 +12,8 @@ START_S = 20
 
 def run(*command, check=True, timeout=300, **more):
     """Run to its end; text in and out. The error shows what the command said."""
-    done = subprocess.run([os.fspath(c) for c in command], capture_output=True, text=True, timeout=timeout, check=False, **more)
+    words = [os.fspath(word) for word in command]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, check=False, **more)
     if check and done.returncode:
         raise AssertionError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done

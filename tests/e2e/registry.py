@@ -80,8 +80,8 @@ class Registry:
     def push(self, layout, name, tag="1", more=()):
         """Push an OCI layout (DIR or DIR:NAME) as it is; returns the reference."""
         credentials = ["--dest-creds", f"{USER}:{PASSWORD}"] if self.password else []
-        run("skopeo", "--insecure-policy", "copy", "-q", "--preserve-digests", "--dest-tls-verify=false", *credentials, *more,
-            f"oci:{layout}", f"docker://{self.reference(name, tag)}", timeout=900)
+        run("skopeo", "--insecure-policy", "copy", "-q", "--preserve-digests", "--dest-tls-verify=false", *credentials,
+            *more, f"oci:{layout}", f"docker://{self.reference(name, tag)}", timeout=900)
         return self.reference(name, tag)
 
     def requests(self):

@@ -54,6 +54,11 @@ def read_error(mount, path, offset=0, size=4096):
     return caught.value.errno, time.monotonic() - started
 
 
+def reader_of(mount, path):
+    """A process that reads a file of the mount to its end."""
+    return subprocess.Popen(["cat", f"{mount}/{path}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def drop_caches():
     with contextlib.suppress(OSError), open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
         file.write("1\n")
@@ -72,12 +77,19 @@ def large_layer(imgfs, reference):
     return imgfs.json("inspect", reference)["layers"][LAYER_OF_LARGE]["digest"]
 
 
+def kill_daemon(mount):
+    for pid in program.processes_of(mount):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not program.processes_of(mount), "the daemon is dead")
+
+
 def nothing_of(mount):
     assert not program.mount_of(mount), "still mounted"
     assert wait_for(lambda: not program.processes_of(mount), "no process is left", 10)
 
 
-# ---- the registry -----------------------------------------------------------------------------------------------------
+# ---- the registry ---------------------------------------------------------------------------------------------------
 
 
 def test_registry_gone_after_the_mount(cold, imgfs):
@@ -110,7 +122,7 @@ def test_readers_that_wait_can_be_interrupted(cold, imgfs):
     registry, reference = cold
     mount = imgfs.mount(reference, "--read-budget", "120")
     registry.stop()
-    reader = subprocess.Popen(["cat", f"{mount}/{LARGE}"], stdout=subprocess.DEVNULL)
+    reader = reader_of(mount, LARGE)
     time.sleep(0.5)
     started = time.monotonic()
     reader.send_signal(signal.SIGINT)
@@ -152,7 +164,7 @@ def test_a_layer_that_lies_is_not_indexed(own, imgfs, scratch):
     assert not [path for path in imgfs.files() if "/tmp/" in path], "litter"
 
 
-# ---- a mount that fails -----------------------------------------------------------------------------------------------
+# ---- a mount that fails ---------------------------------------------------------------------------------------------
 
 
 def failing(imgfs, exit_status, *arguments):
@@ -191,17 +203,14 @@ def test_registry_goes_away_while_indexing(own, imgfs, scratch):
     nothing_of(imgfs.new_folder())
 
 
-# ---- the process ------------------------------------------------------------------------------------------------------
+# ---- the process ----------------------------------------------------------------------------------------------------
 
 
 def test_killed_daemon(cold, imgfs):
     _, reference = cold
     mount = imgfs.mount(reference)
     assert read(mount, MANY[0]) == small_content(MANY[0])
-    for pid in program.processes_of(mount):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not program.processes_of(mount), "the daemon is dead")
+    kill_daemon(mount)
     with pytest.raises(OSError) as caught:
         os.listdir(mount)
     assert caught.value.errno in (errno.ENOTCONN, errno.ECONNABORTED)
@@ -220,11 +229,9 @@ def test_killed_while_it_stores(cold, imgfs):
     _, reference = cold
     for delay_ms in (0, 5, 20, 60):
         mount = imgfs.mount(reference)
-        readers = [subprocess.Popen(["cat", f"{mount}/{p}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for p in [LARGE, *MANY[:8]]]
+        readers = [reader_of(mount, path) for path in [LARGE, *MANY[:8]]]
         time.sleep(delay_ms / 1000)
-        for pid in program.processes_of(mount):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill_daemon(mount)
         for reader in readers:
             reader.wait(30)
         imgfs.run("umount", mount)
@@ -249,7 +256,7 @@ def test_umount_with_readers_in_flight(cold, imgfs):
     registry, reference = cold
     mount, daemon = imgfs.mount_foreground(reference, "--read-budget", "120")
     registry.stop()
-    reader = subprocess.Popen(["cat", f"{mount}/{LARGE}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    reader = reader_of(mount, LARGE)
     time.sleep(0.5)
     daemon.process.send_signal(signal.SIGTERM)
     daemon.process.wait(20 * program.SLOWER)
@@ -257,7 +264,7 @@ def test_umount_with_readers_in_flight(cold, imgfs):
     nothing_of(mount)
 
 
-# ---- the disk ---------------------------------------------------------------------------------------------------------
+# ---- the disk -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -307,7 +314,7 @@ def test_no_room_for_the_index(own, tmpfs, scratch):
     failing(on_small, 7, own[1], scratch / "mnt")
 
 
-# ---- the store --------------------------------------------------------------------------------------------------------
+# ---- the store ------------------------------------------------------------------------------------------------------
 
 
 def every_file_is_right(imgfs, reference):
@@ -377,9 +384,7 @@ def test_two_mounts_on_one_store(cold, imgfs):
     for thread in threads:
         thread.join(120)
     assert not wrong
-    for pid in program.processes_of(mounts[0]):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    kill_daemon(mounts[0])
     drop_caches()
     read_all(mounts[1])
     assert not wrong

@@ -1,7 +1,7 @@
 """tree: what the checkers share: the project's files, C without comments, and how a finding is reported.
 
-A checker is a program with one optional argument, the root of the tree (default: this source tree). It prints one line a
-finding, `path:line: what`, and exits 1 if there was one, 77 (skip) when it can not check here.
+A checker is a program with one optional argument, the root of the tree (default: this source tree). It prints one line
+a finding, `path:line: what`, and exits 1 if there was one, 77 (skip) when it can not check here.
 """
 import os
 import re

@@ -176,8 +176,10 @@ static bool parse_number(const char *text, uint64_t *out)
 		if (!unit || __builtin_mul_overflow(n, 1ull << (10 * (unit - units + 1)), &n))
 			return false;
 	}
+	if (*text)
+		return false;
 	*out = n;
-	return *text == '\0';
+	return true;
 }
 
 static void append_list(char **list, const char *more)

@@ -45,36 +45,36 @@ static void print_index(const struct index *ix, const struct digest *canonical)
 static void json_digest(struct json_out *j, const char *key, const struct digest *digest)
 {
 	char text[DIGEST_TEXT_MAX];
-	json_text(j, key, digest_text(digest, text));
+	json_put_text(j, key, digest_text(digest, text));
 }
 
 static void json_index(struct json_out *j, const struct index *ix, const struct digest *canonical)
 {
 	const struct index_info *info = index_info(ix);
 	struct index_section section;
-	json_number(j, "index_size", index_file_size(ix));
+	json_put_number(j, "index_size", index_file_size(ix));
 	json_digest(j, "canonical_digest", canonical);
-	json_number(j, "names", info->n_dirents);
-	json_number(j, "inodes", info->n_inodes);
-	json_number(j, "directories", info->n_dirs);
-	json_number(j, "files", info->n_regular);
-	json_number(j, "files_size", info->files_size);
+	json_put_number(j, "names", info->n_dirents);
+	json_put_number(j, "inodes", info->n_inodes);
+	json_put_number(j, "directories", info->n_dirs);
+	json_put_number(j, "files", info->n_regular);
+	json_put_number(j, "files_size", info->files_size);
 	if (info->kind == INDEX_LAYER) {
 		json_digest(j, "diff_id", &info->diff_id);
-		json_number(j, "stream_size", info->stream_size);
-		json_text(j, "codec", blob_codec_name(info->codec));
-		json_number(j, "chunk_target", info->chunk_target);
-		json_number(j, "chunks", info->n_chunks);
+		json_put_number(j, "stream_size", info->stream_size);
+		json_put_text(j, "codec", blob_codec_name(info->codec));
+		json_put_number(j, "chunk_target", info->chunk_target);
+		json_put_number(j, "chunks", info->n_chunks);
 	}
-	json_array(j, "sections");
+	json_put_array(j, "sections");
 	for (unsigned i = 0; index_section(ix, i, &section); i++) {
-		json_object(j, NULL);
-		json_text(j, "name", section.name);
-		json_number(j, "stored_size", section.stored_len);
-		json_number(j, "raw_size", section.raw_len);
-		json_end(j);
+		json_put_object(j, NULL);
+		json_put_text(j, "name", section.name);
+		json_put_number(j, "stored_size", section.stored_len);
+		json_put_number(j, "raw_size", section.raw_len);
+		json_put_end(j);
 	}
-	json_end(j);
+	json_put_end(j);
 }
 
 /* The body of one index, in either form; the index is closed. err is the store's answer. */
@@ -107,13 +107,13 @@ static err_t show_layer(struct json_out *j, struct image *image, size_t i)
 		printf("layer %zu %s\n", i, digest_text(&desc->digest, digest));
 		return show_index(NULL, ix, err);
 	}
-	json_object(j, NULL);
-	json_number(j, "number", i);
+	json_put_object(j, NULL);
+	json_put_number(j, "number", i);
 	json_digest(j, "digest", &desc->digest);
-	json_number(j, "blob_size", desc->size);
-	json_bool(j, "indexed", !err);
+	json_put_number(j, "blob_size", desc->size);
+	json_put_bool(j, "indexed", !err);
 	err = show_index(j, ix, err);
-	json_end(j);
+	json_put_end(j);
 	return err;
 }
 
@@ -125,10 +125,10 @@ static err_t show_image(struct json_out *j, struct image *image)
 		printf("image\n");
 		return show_index(NULL, ix, err);
 	}
-	json_object(j, "image");
-	json_bool(j, "indexed", !err);
+	json_put_object(j, "image");
+	json_put_bool(j, "indexed", !err);
 	err = show_index(j, ix, err);
-	json_end(j);
+	json_put_end(j);
 	return err;
 }
 
@@ -136,17 +136,17 @@ static err_t show(struct json_out *j, struct image *image)
 {
 	err_t err = 0;
 	if (j) {
-		json_object(j, NULL);
-		json_array(j, "layers");
+		json_put_object(j, NULL);
+		json_put_array(j, "layers");
 	}
 	for (size_t i = 0; i < image->manifest.n_layers && !err; i++)
 		err = show_layer(j, image, i);
 	if (j)
-		json_end(j);
+		json_put_end(j);
 	if (!err)
 		err = show_image(j, image);
 	if (j)
-		json_end(j);
+		json_put_end(j);
 	return err;
 }
 
@@ -168,7 +168,7 @@ static int run(const struct command *self, int argc, char **argv)
 	int status = cli_open_image(self, &common, operands[0], false, &ci);
 	if (status)
 		return status;
-	json_start(&json, stdout, 3);
+	json_out_start(&json, stdout, 3);
 	err_t err = show(common.json ? &json : NULL, ci.image);
 	if (err) {
 		(void)fail_sys(&d, ERR_STORE, err, "an index of the store can not be read");

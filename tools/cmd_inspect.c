@@ -33,11 +33,11 @@ static void print_words(const char *label, char **words)
 	if (!*words)
 		return;
 	printf("%-12s ", label);
-	json_start(&json, stdout, 0);
-	json_array(&json, NULL);
+	json_out_start(&json, stdout, 0);
+	json_put_array(&json, NULL);
 	for (; *words; words++)
-		json_text(&json, NULL, *words);
-	json_end(&json);
+		json_put_text(&json, NULL, *words);
+	json_put_end(&json);
 }
 
 static void print_list(const char *label, char **items)
@@ -92,26 +92,26 @@ static void print_text(struct image *image, const char *reference)
 
 static void json_list(struct json_out *j, const char *key, char **items)
 {
-	json_array(j, key);
+	json_put_array(j, key);
 	for (; *items; items++)
-		json_text(j, NULL, *items);
-	json_end(j);
+		json_put_text(j, NULL, *items);
+	json_put_end(j);
 }
 
 static void json_digest(struct json_out *j, const char *key, const struct digest *digest)
 {
 	char text[DIGEST_TEXT_MAX];
-	json_text(j, key, digest_len(digest) ? digest_text(digest, text) : NULL);
+	json_put_text(j, key, digest_len(digest) ? digest_text(digest, text) : NULL);
 }
 
 static void json_config(struct json_out *j, const struct image_config *config)
 {
-	json_object(j, "config");
-	json_text(j, "created", config->created);
-	json_text(j, "author", config->author);
-	json_text(j, "user", config->user);
-	json_text(j, "working_dir", config->working_dir);
-	json_text(j, "stop_signal", config->stop_signal);
+	json_put_object(j, "config");
+	json_put_text(j, "created", config->created);
+	json_put_text(j, "author", config->author);
+	json_put_text(j, "user", config->user);
+	json_put_text(j, "working_dir", config->working_dir);
+	json_put_text(j, "stop_signal", config->stop_signal);
 	json_list(j, "env", config->env);
 	json_list(j, "entrypoint", config->entrypoint);
 	json_list(j, "cmd", config->cmd);
@@ -119,44 +119,44 @@ static void json_config(struct json_out *j, const struct image_config *config)
 	json_list(j, "volumes", config->volumes);
 	json_list(j, "labels", config->labels);
 	json_list(j, "history", config->history);
-	json_end(j);
+	json_put_end(j);
 }
 
 static void json_layers(struct json_out *j, struct image *image)
 {
-	json_array(j, "layers");
+	json_put_array(j, "layers");
 	for (size_t i = 0; i < image->manifest.n_layers; i++) {
 		const struct layer_desc *layer = &image->manifest.layers[i];
-		json_object(j, NULL);
-		json_number(j, "number", i);
+		json_put_object(j, NULL);
+		json_put_number(j, "number", i);
 		json_digest(j, "digest", &layer->desc.digest);
 		json_digest(j, "diff_id", &layer->diff_id);
-		json_number(j, "size", layer->desc.size);
-		json_text(j, "media_type", layer->desc.media_type);
-		json_bool(j, "indexed", image_layer_indexed(image, i));
-		json_end(j);
+		json_put_number(j, "size", layer->desc.size);
+		json_put_text(j, "media_type", layer->desc.media_type);
+		json_put_bool(j, "indexed", image_layer_indexed(image, i));
+		json_put_end(j);
 	}
-	json_end(j);
+	json_put_end(j);
 }
 
 static void print_json(struct image *image, const char *reference)
 {
 	struct json_out json;
 	const struct platform *platform = &image->config.platform;
-	json_start(&json, stdout, 3);
-	json_object(&json, NULL);
-	json_text(&json, "reference", reference);
+	json_out_start(&json, stdout, 3);
+	json_put_object(&json, NULL);
+	json_put_text(&json, "reference", reference);
 	json_digest(&json, "digest", &image->digest);
 	json_digest(&json, "top_digest", &image->top_digest);
-	json_object(&json, "platform");
-	json_text(&json, "os", platform->os);
-	json_text(&json, "architecture", platform->arch);
-	json_text(&json, "variant", platform->variant);
-	json_end(&json);
-	json_number(&json, "size", layers_size(image));
+	json_put_object(&json, "platform");
+	json_put_text(&json, "os", platform->os);
+	json_put_text(&json, "architecture", platform->arch);
+	json_put_text(&json, "variant", platform->variant);
+	json_put_end(&json);
+	json_put_number(&json, "size", layers_size(image));
 	json_config(&json, &image->config);
 	json_layers(&json, image);
-	json_end(&json);
+	json_put_end(&json);
 }
 
 static int run(const struct command *self, int argc, char **argv)

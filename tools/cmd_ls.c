@@ -73,11 +73,11 @@ static void print_long(const struct ls *ls, const struct dir_entry *entry, const
 
 static void print_json(struct ls *ls, const struct dir_entry *entry, struct bytes path)
 {
-	json_object(&ls->json, NULL);
-	json_bytes(&ls->json, "path", path);
-	json_bytes(&ls->json, "name", entry->name);
+	json_put_object(&ls->json, NULL);
+	json_put_bytes(&ls->json, "path", path);
+	json_put_bytes(&ls->json, "name", entry->name);
 	look_json_inode(&ls->json, ls->tree, entry->row);
-	json_end(&ls->json);
+	json_put_end(&ls->json);
 }
 
 /* Appends "/name" to the path; what the path's length was before. */
@@ -173,7 +173,7 @@ static err_t list_row(struct ls *ls, uint32_t row, const char *path)
 	err_t err = 0;
 	index_inode(ls->tree, row, &inode);
 	if (ls->as_json)
-		json_array(&ls->json, NULL);
+		json_put_array(&ls->json, NULL);
 	if (S_ISDIR(inode.mode)) {
 		err = buf_append(&ls->path, path, strlen(path));
 		if (!err)
@@ -182,7 +182,7 @@ static err_t list_row(struct ls *ls, uint32_t row, const char *path)
 		list_single(ls, row, path);
 	}
 	if (ls->as_json)
-		json_end(&ls->json);
+		json_put_end(&ls->json);
 	buf_fini(&ls->path);
 	return err;
 }
@@ -226,7 +226,7 @@ static int run(const struct command *self, int argc, char **argv)
 						   : "one reference and one path at the most");
 	ls.as_json = common.json;
 	ls.put_name = isatty(STDOUT_FILENO) ? format_name : format_raw;
-	json_start(&ls.json, stdout, 1);
+	json_out_start(&ls.json, stdout, 1);
 	return list_image(&ls, &common, operands);
 }
 

@@ -95,34 +95,34 @@ static void print_json_place(struct json_out *j, const struct index *tree, uint3
 	struct index_layer layer;
 	index_inode(tree, row, &inode);
 	if (content_digest(tree, row, &inode, &digest))
-		json_text(j, "digest", digest_text(&digest, text));
+		json_put_text(j, "digest", digest_text(&digest, text));
 	if (!first_data(tree, row, &inode, &extent))
 		return;
 	index_layer(tree, extent.layer, &layer);
-	json_object(j, "layer");
-	json_number(j, "number", extent.layer);
-	json_text(j, "digest", digest_text(&layer.blob_digest, text));
-	json_number(j, "stream_offset", extent.stream_off);
-	json_end(j);
+	json_put_object(j, "layer");
+	json_put_number(j, "number", extent.layer);
+	json_put_text(j, "digest", digest_text(&layer.blob_digest, text));
+	json_put_number(j, "stream_offset", extent.stream_off);
+	json_put_end(j);
 }
 
 static void print_json(struct json_out *j, const struct index *tree, uint32_t row, const char *path)
 {
-	json_object(j, NULL);
-	json_bytes(j, "path", BYTES_STR(path));
+	json_put_object(j, NULL);
+	json_put_bytes(j, "path", BYTES_STR(path));
 	look_json_inode(j, tree, row);
-	json_array(j, "xattrs");
+	json_put_array(j, "xattrs");
 	for (uint32_t i = 0; i < index_xattr_count(tree, row); i++) {
 		struct xattr_view xattr;
 		index_xattr(tree, row, i, &xattr);
-		json_object(j, NULL);
-		json_bytes(j, "name", xattr.name);
-		json_bytes(j, "value", xattr.value);
-		json_end(j);
+		json_put_object(j, NULL);
+		json_put_bytes(j, "name", xattr.name);
+		json_put_bytes(j, "value", xattr.value);
+		json_put_end(j);
 	}
-	json_end(j);
+	json_put_end(j);
 	print_json_place(j, tree, row);
-	json_end(j);
+	json_put_end(j);
 }
 
 static int stat_paths(const struct command *self, const struct index *tree, bool as_json,
@@ -130,9 +130,9 @@ static int stat_paths(const struct command *self, const struct index *tree, bool
 {
 	struct json_out json;
 	int status = 0;
-	json_start(&json, stdout, 2);
+	json_out_start(&json, stdout, 2);
 	if (as_json)
-		json_array(&json, NULL);
+		json_put_array(&json, NULL);
 	for (char **typed = paths; *typed; typed++) {
 		auto_free char *path = look_path(*typed);
 		uint32_t row;
@@ -148,7 +148,7 @@ static int stat_paths(const struct command *self, const struct index *tree, bool
 			putchar('\n');
 	}
 	if (as_json)
-		json_end(&json);
+		json_put_end(&json);
 	return status;
 }
 

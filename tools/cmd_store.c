@@ -30,18 +30,18 @@ static void print_text(const char *dir, const struct store_usage *u, uint64_t to
 static void print_json(const char *dir, const struct store_usage *u, uint64_t total)
 {
 	struct json_out json;
-	json_start(&json, stdout, 1);
-	json_object(&json, NULL);
-	json_bytes(&json, "store", BYTES_STR(dir));
-	json_number(&json, "images", u->n_images);
-	json_number(&json, "layers", u->n_layers);
-	json_number(&json, "documents", u->documents);
-	json_number(&json, "indexes", u->indexes);
-	json_number(&json, "chunks", u->chunks);
-	json_number(&json, "blobs", u->blobs);
-	json_number(&json, "other", u->other);
-	json_number(&json, "total", total);
-	json_end(&json);
+	json_out_start(&json, stdout, 1);
+	json_put_object(&json, NULL);
+	json_put_bytes(&json, "store", BYTES_STR(dir));
+	json_put_number(&json, "images", u->n_images);
+	json_put_number(&json, "layers", u->n_layers);
+	json_put_number(&json, "documents", u->documents);
+	json_put_number(&json, "indexes", u->indexes);
+	json_put_number(&json, "chunks", u->chunks);
+	json_put_number(&json, "blobs", u->blobs);
+	json_put_number(&json, "other", u->other);
+	json_put_number(&json, "total", total);
+	json_put_end(&json);
 }
 
 static int run_du(const struct command *self, int argc, char **argv)

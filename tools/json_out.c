@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-void json_start(struct json_out *j, FILE *out, unsigned line_depth)
+void json_out_start(struct json_out *j, FILE *out, unsigned line_depth)
 {
 	*j = (struct json_out){.out = out, .line_depth = line_depth};
 }
@@ -82,17 +82,17 @@ static void open_container(struct json_out *j, const char *key, const char brack
 	j->filled[j->depth++] = false;
 }
 
-void json_object(struct json_out *j, const char *key)
+void json_put_object(struct json_out *j, const char *key)
 {
 	open_container(j, key, "{}");
 }
 
-void json_array(struct json_out *j, const char *key)
+void json_put_array(struct json_out *j, const char *key)
 {
 	open_container(j, key, "[]");
 }
 
-void json_end(struct json_out *j)
+void json_put_end(struct json_out *j)
 {
 	BUG_ON(!j->depth);
 	bool lines = j->depth <= j->line_depth;
@@ -104,16 +104,16 @@ void json_end(struct json_out *j)
 		fputc('\n', j->out);
 }
 
-void json_null(struct json_out *j, const char *key)
+void json_put_null(struct json_out *j, const char *key)
 {
 	begin_value(j, key);
 	fputs("null", j->out);
 }
 
-void json_text(struct json_out *j, const char *key, const char *text)
+void json_put_text(struct json_out *j, const char *key, const char *text)
 {
 	if (!text) {
-		json_null(j, key);
+		json_put_null(j, key);
 		return;
 	}
 	begin_value(j, key);
@@ -128,7 +128,7 @@ static void write_hex(struct json_out *j, struct bytes value)
 	fputc('"', j->out);
 }
 
-void json_bytes(struct json_out *j, const char *key, struct bytes value)
+void json_put_bytes(struct json_out *j, const char *key, struct bytes value)
 {
 	char hex_key[64];
 	begin_value(j, key);
@@ -141,19 +141,19 @@ void json_bytes(struct json_out *j, const char *key, struct bytes value)
 	write_hex(j, value);
 }
 
-void json_number(struct json_out *j, const char *key, uint64_t value)
+void json_put_number(struct json_out *j, const char *key, uint64_t value)
 {
 	begin_value(j, key);
 	fprintf(j->out, "%" PRIu64, value);
 }
 
-void json_signed(struct json_out *j, const char *key, int64_t value)
+void json_put_signed(struct json_out *j, const char *key, int64_t value)
 {
 	begin_value(j, key);
 	fprintf(j->out, "%" PRId64, value);
 }
 
-void json_bool(struct json_out *j, const char *key, bool value)
+void json_put_bool(struct json_out *j, const char *key, bool value)
 {
 	begin_value(j, key);
 	fputs(value ? "true" : "false", j->out);

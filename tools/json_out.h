@@ -23,25 +23,25 @@ struct json_out {
 	bool filled[JSON_DEPTH_MAX];  /* whether it has a member already */
 };
 
-/* json_start - @line_depth: members of containers nested deeper stand in one line. */
-void json_start(struct json_out *j, FILE *out, unsigned line_depth);
+/* json_out_start - @line_depth: members of containers nested deeper stand in one line. */
+void json_out_start(struct json_out *j, FILE *out, unsigned line_depth);
 
 /*
  * Containers and values. @key is the member's name inside an object, NULL inside an array and at
- * the top. json_end closes the innermost container; behind the outermost a newline follows.
+ * the top. json_put_end closes the innermost container; behind the outermost a newline follows.
  */
-void json_object(struct json_out *j, const char *key);
-void json_array(struct json_out *j, const char *key);
-void json_end(struct json_out *j);
+void json_put_object(struct json_out *j, const char *key);
+void json_put_array(struct json_out *j, const char *key);
+void json_put_end(struct json_out *j);
 
-/* json_text - NULL becomes null; bytes that are not UTF-8 become U+FFFD. */
-void json_text(struct json_out *j, const char *key, const char *text);
-/* json_bytes - a string, and "<key>_bytes" if it is not UTF-8; only inside an object. */
-void json_bytes(struct json_out *j, const char *key, struct bytes value);
+/* json_put_text - NULL becomes null; bytes that are not UTF-8 become U+FFFD. */
+void json_put_text(struct json_out *j, const char *key, const char *text);
+/* json_put_bytes - a string, and "<key>_bytes" if it is not UTF-8; only inside an object. */
+void json_put_bytes(struct json_out *j, const char *key, struct bytes value);
 /* Numbers and booleans. */
-void json_number(struct json_out *j, const char *key, uint64_t value);
-void json_signed(struct json_out *j, const char *key, int64_t value);
-void json_bool(struct json_out *j, const char *key, bool value);
-void json_null(struct json_out *j, const char *key);
+void json_put_number(struct json_out *j, const char *key, uint64_t value);
+void json_put_signed(struct json_out *j, const char *key, int64_t value);
+void json_put_bool(struct json_out *j, const char *key, bool value);
+void json_put_null(struct json_out *j, const char *key);
 
 #endif

@@ -70,18 +70,18 @@ void look_json_inode(struct json_out *j, const struct index *tree, uint32_t row)
 	char mode[8];
 	index_inode(tree, row, &inode);
 	snprintf(mode, sizeof(mode), "%04o", inode.mode & 07777);
-	json_text(j, "type", format_type(inode.mode));
-	json_text(j, "mode", mode);
-	json_number(j, "uid", inode.uid);
-	json_number(j, "gid", inode.gid);
-	json_number(j, "nlink", inode.nlink);
-	json_number(j, "size", inode.size);
-	json_signed(j, "mtime", inode.mtime);
-	json_number(j, "mtime_ns", inode.mtime_ns);
+	json_put_text(j, "type", format_type(inode.mode));
+	json_put_text(j, "mode", mode);
+	json_put_number(j, "uid", inode.uid);
+	json_put_number(j, "gid", inode.gid);
+	json_put_number(j, "nlink", inode.nlink);
+	json_put_number(j, "size", inode.size);
+	json_put_signed(j, "mtime", inode.mtime);
+	json_put_number(j, "mtime_ns", inode.mtime_ns);
 	if (S_ISLNK(inode.mode))
-		json_bytes(j, "target", index_link_target(tree, row));
+		json_put_bytes(j, "target", index_link_target(tree, row));
 	if (S_ISCHR(inode.mode) || S_ISBLK(inode.mode)) {
-		json_number(j, "major", inode.rdev_major);
-		json_number(j, "minor", inode.rdev_minor);
+		json_put_number(j, "major", inode.rdev_major);
+		json_put_number(j, "minor", inode.rdev_minor);
 	}
 }

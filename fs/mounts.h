@@ -1,0 +1,71 @@
+/*
+ * mounts - records of live mounts in the runtime directory
+ *
+ * One small file a mount, mapped by its daemon, which holds an exclusive flock(2) on it for as long
+ * as it lives. So `imgfs status` reads everything without asking the daemon, and a record that
+ * nobody locks belongs to a daemon that died: whoever finds it removes it.
+ *
+ * The directory is $IMGFS_RUNTIME_DIR/mounts, else /run/imgfs/mounts as root, else
+ * $XDG_RUNTIME_DIR/imgfs/mounts, else /tmp/imgfs-UID/mounts. It must be ours and closed to others.
+ */
+#ifndef IMGFS_FS_MOUNTS_H
+#define IMGFS_FS_MOUNTS_H
+
+#include "fs/counters.h"
+
+/* What a daemon says about itself; texts are borrowed. */
+struct mount_info {
+	const char *mountpoint; /* canonical */
+	const char *reference;	/* as ref_text gives it */
+	const char *manifest;	/* digest of the platform's manifest, as text */
+	const char *store;	/* the store's directory */
+};
+
+struct mount_record;
+
+/*
+ * mount_record_new - write and lock a record of this process
+ * It is not listed before mount_record_show. -ENAMETOOLONG for a text that does not fit; -EPERM for
+ * a runtime directory that others can write; -errno. All ERR_OTHER.
+ */
+err_t mount_record_new(const struct mount_info *info, struct mount_record **out,
+		       struct diag *d) must_check;
+
+/* mount_record_show - the mount is there: list it from now on. */
+err_t mount_record_show(struct mount_record *record, struct diag *d) must_check;
+
+/* mount_record_counters - in shared memory; valid until mount_record_free. */
+struct counters *mount_record_counters(struct mount_record *record);
+
+/* mount_record_free - remove the file and let go of its lock. */
+void mount_record_free(struct mount_record **record);
+
+/* A copy of one live record. */
+struct mount_row {
+	char *mountpoint, *reference, *manifest, *store; /* owned */
+	int64_t started_at;				 /* seconds since 1970 */
+	int pid;
+	struct counters_view counters;
+};
+struct mount_list {
+	struct mount_row *rows; /* by mount point, then pid; owned */
+	size_t n;
+};
+
+/*
+ * mounts_list - all live mounts of this user; removes stale records on the way
+ * A missing runtime directory is an empty list. Free with mount_list_fini also after an error.
+ */
+err_t mounts_list(struct mount_list *out, struct diag *d) must_check;
+
+/* mount_list_fini - leaves an empty list. */
+void mount_list_fini(struct mount_list *list);
+
+/*
+ * mounts_wait_gone - wait until no live record names a mount point; stale ones are removed
+ * Returns 0, -ETIMEDOUT after timeout_ms, with *pid of a daemon that still runs; -errno. Looks
+ * every 10 ms.
+ */
+err_t mounts_wait_gone(const char *mountpoint, int timeout_ms, int *pid) must_check;
+
+#endif

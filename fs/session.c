@@ -1,0 +1,302 @@
+/*
+ * session - the life of a mount, from the process's main thread
+ *
+ * The main thread mounts, answers the INIT message by itself and then only waits: for a signal, for
+ * the end of the FUSE threads, and for a timer that runs while files are being read, after which it
+ * copies content's figures into the mount's record. An idle mount sleeps.
+ *
+ * A mount ends in one of two ways. Somebody unmounts it: the kernel ends the FUSE threads' reads.
+ * Or we are asked to stop: we unmount, which comes to the same, unless the tree is in use; then it
+ * is detached from its folder, so that it is out of the way at once, and whoever still has a file
+ * open is served on for a moment.
+ */
+#include "fs/session.h"
+
+#include "fetch/log.h"
+#include "fs/fusermount.h"
+#include "fs/loop.h"
+#include "fs/mountpoint.h"
+#include "fs/stop.h"
+#include "fs/tune.h"
+
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define PUBLISH_NS (250 * 1000000L) /* `imgfs status` lags behind reads by this much */
+
+struct session {
+	char *mountpoint;
+	struct fuse_session *fuse;
+	struct filesystem *fs;
+	struct content *content;
+	struct counters *counters;
+	struct loop *loop;
+	struct mounted mounted; /* names our mount among those that may lie on the same path */
+	int ended_fd;		/* eventfd: a FUSE thread has ended */
+	int publish_fd;		/* timerfd: figures have changed */
+	atomic_bool publish_due;
+	bool detached; /* unmounted, or lazily so: the path is no longer ours */
+};
+
+/* ---- libfuse's own messages ---- */
+
+printf_like(2, 0) static void log_libfuse(enum fuse_log_level level, const char *fmt, va_list args)
+{
+	char text[FUSERMOUNT_TEXT_MAX];
+
+	vsnprintf(text, sizeof(text), fmt, args);
+	text[strcspn(text, "\n")] = '\0';
+	log_event(level <= FUSE_LOG_ERR ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "fuse.library", "%s",
+		  text);
+}
+
+/* While mounting its words are the reason of our error: they go to the captured standard error. */
+printf_like(2, 0) static void print_libfuse(enum fuse_log_level level, const char *fmt,
+					    va_list args)
+{
+	char text[FUSERMOUNT_TEXT_MAX];
+
+	(void)level;
+	vsnprintf(text, sizeof(text), fmt, args);
+	dprintf(STDERR_FILENO, "%s", text);
+}
+
+/* ---- mounting ---- */
+
+static err_t mount_failed(const struct session *s, const char *said, struct diag *d)
+{
+	bool denied =
+		geteuid() != 0 || strstr(said, strerror(EPERM)) || strstr(said, strerror(EACCES));
+
+	if (access("/dev/fuse", F_OK))
+		return fail(d, ERR_OTHER, -ENODEV, "there is no /dev/fuse: 'modprobe fuse'");
+	return fail(d, denied ? ERR_DENIED : ERR_OTHER, denied ? -EPERM : -EIO, "mount on %s: %s",
+		    s->mountpoint, *said ? said : "failed");
+}
+
+static err_t mount_tree(struct session *s, struct diag *d)
+{
+	char said[FUSERMOUNT_TEXT_MAX];
+	struct stderr_capture capture;
+	err_t err;
+
+	fuse_set_log_func(print_libfuse);
+	capture = stderr_capture();
+	err = fuse_session_mount(s->fuse, s->mountpoint) ? -EIO : 0;
+	stderr_release(&capture, said);
+	fuse_set_log_func(log_libfuse);
+	if (err)
+		return mount_failed(s, said, d);
+	err = mounted_at(s->mountpoint, &s->mounted);
+	if (err) {
+		fuse_session_unmount(s->fuse);
+		return fail_sys(d, ERR_OTHER, err, "table of mounts");
+	}
+	s->detached = false;
+	return 0;
+}
+
+static err_t session_create(struct session *s, const struct session_options *options,
+			    struct diag *d)
+{
+	auto_free char *text = mount_options_text(options->mount, options->fsname);
+	char *argv[] = {(char *)(uintptr_t) "imgfs", (char *)(uintptr_t) "-o", text, NULL};
+	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+	struct fuse_lowlevel_ops operations;
+
+	filesystem_operations(s->fs, &operations);
+	s->fuse = fuse_session_new(&args, &operations, sizeof(operations), s->fs);
+	fuse_opt_free_args(&args);
+	if (!s->fuse)
+		return fail(d, ERR_OTHER, -EINVAL, "libfuse does not take the options '%s'", text);
+	return 0;
+}
+
+/* A read has ended: called on the thread that answered it. */
+static void publish_soon(void *arg)
+{
+	struct session *s = arg;
+	struct itimerspec once = {.it_value.tv_nsec = PUBLISH_NS};
+
+	if (!atomic_load_explicit(&s->publish_due, memory_order_relaxed) &&
+	    !atomic_exchange(&s->publish_due, true))
+		timerfd_settime(s->publish_fd, 0, &once, NULL);
+}
+
+static err_t session_mount(struct session *s, const struct session_options *options, struct diag *d)
+{
+	err_t err;
+
+	s->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->publish_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->ended_fd < 0 || s->publish_fd < 0)
+		return fail_sys(d, ERR_OTHER, -errno, "eventfd");
+	err = session_create(s, options, d);
+	if (!err)
+		err = mount_tree(s, d);
+	if (err)
+		return err;
+	err = loop_handshake(s->fuse, s->counters);
+	if (err)
+		return fail(d, ERR_OTHER, err, "the kernel does not accept the mount on %s",
+			    s->mountpoint);
+	if (geteuid() == 0)
+		tune_read_ahead(&s->mounted, options->mount->read_ahead_kib
+						     ? options->mount->read_ahead_kib
+						     : READ_AHEAD_KIB);
+	return 0;
+}
+
+err_t session_open(const struct session_options *options, struct session **out, struct diag *d)
+{
+	struct session *s = new_of(struct session);
+	err_t err;
+
+	s->mountpoint = xstrdup(options->mountpoint);
+	s->content = options->content;
+	s->counters = options->counters;
+	s->ended_fd = s->publish_fd = -1;
+	s->detached = true;
+	s->fs = filesystem_new(options->tree, options->content, options->counters, publish_soon, s);
+	err = session_mount(s, options, d);
+	if (err)
+		session_close(&s);
+	else
+		*out = s;
+	return err;
+}
+
+/* ---- the end ---- */
+
+/* Whether our mount is the one on top of its path. */
+static bool is_on_top(const struct session *s)
+{
+	struct mounted top;
+
+	return mounted_at(s->mountpoint, &top) == 0 && top.is_imgfs &&
+	       top.dev_major == s->mounted.dev_major && top.dev_minor == s->mounted.dev_minor;
+}
+
+static void detach(struct session *s)
+{
+	struct diag d = DIAG_INIT;
+	err_t err;
+
+	if (s->detached)
+		return;
+	s->detached = true;
+	if (!is_on_top(s))
+		return;
+	err = mountpoint_detach(s->mountpoint, false, &d);
+	if (err)
+		err = mountpoint_detach(s->mountpoint, true, &d);
+	if (err)
+		log_warn("mount.unmount", "error=\"%s\"", d.text);
+}
+
+/*
+ * libfuse unmounts by path when it is asked to clean up, unless the device says that its mount is
+ * gone: after a detach whatever lies on the path now belongs to somebody else. A pipe without a
+ * reader says the same (POLLERR).
+ */
+static void disarm(struct session *s)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC))
+		return;
+	close(ends[0]);
+	dup2(ends[1], fuse_session_fd(s->fuse));
+	close(ends[1]);
+}
+
+void session_close(struct session **session)
+{
+	struct session *s = take(session);
+
+	if (!s)
+		return;
+	loop_stop(&s->loop);
+	if (s->fuse) {
+		detach(s);
+		if (fuse_session_fd(s->fuse) >= 0) {
+			disarm(s);
+			fuse_session_unmount(s->fuse);
+		}
+		fuse_session_destroy(s->fuse);
+	}
+	filesystem_free(&s->fs);
+	cleanup_fd(&s->ended_fd);
+	cleanup_fd(&s->publish_fd);
+	free(s->mountpoint);
+	free(s);
+}
+
+/* ---- serving ---- */
+
+static void publish(struct session *s)
+{
+	struct content_stats stats;
+	uint64_t ticks;
+
+	if (read(s->publish_fd, &ticks, sizeof(ticks)) < 0)
+		return;
+	/* First the flag: a read that ends during the copy starts the timer again. */
+	atomic_store(&s->publish_due, false);
+	content_stats(s->content, &stats);
+	counters_publish(s->counters, &stats);
+}
+
+/* Serve until the FUSE threads end, a stop is asked for, or end_ms (negative: never) is reached. */
+static void serve_until(struct session *s, int64_t end_ms)
+{
+	struct pollfd fds[] = {
+		{.fd = s->ended_fd, .events = POLLIN},
+		{.fd = stop_fd(), .events = POLLIN},
+		{.fd = s->publish_fd, .events = POLLIN},
+	};
+
+	for (;;) {
+		int64_t left = end_ms < 0 ? -1 : max_of(end_ms - now_ms(), (int64_t)0);
+		int n = poll(fds, ARRAY_LEN(fds), (int)left);
+
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return;
+		if (n > 0 && (fds[0].revents || fds[1].revents))
+			return;
+		if (n > 0)
+			publish(s);
+	}
+}
+
+static bool loop_has_ended(const struct session *s)
+{
+	struct pollfd fd = {.fd = s->ended_fd, .events = POLLIN};
+
+	return poll(&fd, 1, 0) > 0;
+}
+
+err_t session_serve(struct session *s, err_t (*ready)(void *arg, struct diag *d), void *arg,
+		    struct diag *d)
+{
+	err_t err = loop_start(s->fuse, s->counters, s->ended_fd, &s->loop, d);
+
+	if (!err && ready)
+		err = ready(arg, d);
+	if (!err)
+		serve_until(s, -1);
+	/* When the threads ended first, the kernel has ended the mount, or its device is broken;
+	 * either way what is left on the path is ours to take away. */
+	detach(s);
+	stop_clear();
+	if (!err && !loop_has_ended(s))
+		serve_until(s, now_ms() + SESSION_DRAIN_S * 1000);
+	loop_stop(&s->loop);
+	return err;
+}

@@ -1,0 +1,22 @@
+/*
+ * tune - what only root may set, and only once the mount is there
+ */
+#ifndef IMGFS_FS_TUNE_H
+#define IMGFS_FS_TUNE_H
+
+#include "fs/mountpoint.h"
+
+/*
+ * The kernel's read-ahead window, and with it the size of a buffered READ. fs/README.md gives the
+ * measurements behind the number.
+ */
+#define READ_AHEAD_KIB 256
+
+/*
+ * tune_read_ahead - set the window of a mount
+ * To be called after the INIT handshake, whose reply can only lower it. Without the right to write
+ * to sysfs nothing changes; that is logged at debug level and no error.
+ */
+void tune_read_ahead(const struct mounted *mounted, unsigned kib);
+
+#endif

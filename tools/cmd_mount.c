@@ -1,0 +1,296 @@
+/*
+ * imgfs mount: everything is checked and opened before the kernel hears of it, so that a mount that
+ * can not work never exists; then one process stays behind and serves it.
+ */
+#include "fetch/content.h"
+#include "fetch/log.h"
+#include "fs/daemon.h"
+#include "fs/mountpoint.h"
+#include "fs/mounts.h"
+#include "fs/session.h"
+#include "fs/stop.h"
+#include "tools/cli.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Two descriptors a layer and a few more: far above the usual soft limit of 1024 for the images
+ * with the most layers. */
+#define DESCRIPTORS_WANTED 8192
+
+#define READ_BUDGET_MAX_S 86400 /* longer waits are --on-error=wait */
+
+struct mount_command {
+	const struct command *self;
+	struct common_options common;
+	struct mount_options options;
+	struct content_options content;
+	const char *reference;
+	char *mountpoint; /* canonical; owned */
+	const char *log;  /* --log */
+	int log_fd;	  /* -1 without */
+	bool foreground;
+	struct daemon daemon;
+};
+
+/* What a mount consists of while it is served, in the order in which it is made. */
+struct mount_parts {
+	struct cli_image ci;
+	struct content *content;
+	char *reference; /* expanded */
+	struct mount_record *record;
+	struct session *session;
+};
+
+/* ---- before anything is opened ---- */
+
+/* Relative names would mean something else once the daemon has left this directory. */
+static void environment_make_absolute(void)
+{
+	static const char *const names[] = {"SSL_CERT_FILE", "SSL_CERT_DIR", "REGISTRY_AUTH_FILE",
+					    "DOCKER_CONFIG"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *path = getenv(names[i]);
+		auto_free char *absolute = path && *path != '/' ? realpath(path, NULL) : NULL;
+
+		if (absolute)
+			setenv(names[i], absolute, 1);
+	}
+}
+
+/* Descriptors 0 to 2 must be what everybody takes them for, also when the caller closed them. */
+static err_t standard_streams_open(struct diag *d)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return fail_sys(d, ERR_OTHER, -errno, "/dev/null");
+	close(fd);
+	return 0;
+}
+
+static void descriptor_limit_raise(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= DESCRIPTORS_WANTED)
+		return;
+	limit.rlim_cur = min_of(limit.rlim_max, (rlim_t)DESCRIPTORS_WANTED);
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_debug("mount.limit", "error=\"%s\"", strerror(errno));
+}
+
+static err_t log_open(struct mount_command *m, struct diag *d)
+{
+	if (!m->log)
+		return 0;
+	m->log_fd = open(m->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+	if (m->log_fd < 0)
+		return fail_sys(d, ERR_OTHER, -errno, "log file %s", m->log);
+	return 0;
+}
+
+/* ---- the process that serves ---- */
+
+/* A mount may not hide, or lie in, what its own daemon reads. */
+static err_t check_apart(const struct mount_command *m, const struct mount_parts *p, struct diag *d)
+{
+	const struct ref *ref = &p->ci.image->ref;
+	err_t err = mountpoint_check_apart(m->mountpoint, store_dir(p->ci.store), "store", d);
+
+	if (!err && ref->kind == REF_OCI_LAYOUT)
+		err = mountpoint_check_apart(m->mountpoint, ref->dir, "image layout", d);
+	return err;
+}
+
+static err_t record_make(const struct mount_command *m, struct mount_parts *p, struct diag *d)
+{
+	char digest[DIGEST_TEXT_MAX];
+	struct mount_info info = {
+		.mountpoint = m->mountpoint,
+		.reference = p->reference,
+		.manifest = digest_text(&p->ci.image->digest, digest),
+		.store = store_dir(p->ci.store),
+	};
+
+	return mount_record_new(&info, &p->record, d);
+}
+
+static err_t session_make(const struct mount_command *m, struct mount_parts *p, struct diag *d)
+{
+	struct session_options options = {
+		.mountpoint = m->mountpoint,
+		.fsname = p->reference,
+		.mount = &m->options,
+		.tree = p->ci.image->tree,
+		.content = p->content,
+		.counters = mount_record_counters(p->record),
+	};
+
+	return session_open(&options, &p->session, d);
+}
+
+/* The tree can be read: from here on errors go to the log. */
+static err_t become_ready(void *arg, struct diag *d)
+{
+	struct mount_command *m = arg;
+
+	if (m->log_fd >= 0)
+		log_to_fd(m->log_fd);
+	else if (!m->foreground)
+		log_to_syslog();
+	m->log_fd = -1;
+	return m->foreground ? 0 : daemon_ready(&m->daemon, d);
+}
+
+static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct diag *d)
+{
+	err_t err = content_new(p->ci.image, &m->content, &p->content, d);
+
+	p->reference = ref_text(&p->ci.image->ref);
+	if (!err)
+		err = stop_install(d);
+	if (!err)
+		err = record_make(m, p, d);
+	if (!err)
+		err = session_make(m, p, d);
+	if (!err)
+		err = mount_record_show(p->record, d);
+	if (!err)
+		err = session_serve(p->session, become_ready, m, d);
+	/* Reads in flight are answered while there is still somebody to tell; the record goes last:
+	 * `imgfs umount` waits for it. */
+	if (p->content)
+		content_free(&p->content);
+	session_close(&p->session);
+	return err;
+}
+
+static int serve(struct mount_command *m)
+{
+	struct mount_parts p = {0};
+	struct diag d = DIAG_INIT;
+	int status = cli_open_image(m->self, &m->common, m->reference, false, &p.ci);
+
+	if (status)
+		return status;
+	if (check_apart(m, &p, &d))
+		status = cli_fail(m->self, &d);
+	if (!status)
+		status = cli_prepare_image(m->self, &p.ci);
+	if (!status && serve_parts(m, &p, &d))
+		status = cli_fail(m->self, &d);
+	cli_close_image(&p.ci);
+	free(p.reference);
+	mount_record_free(&p.record);
+	return status;
+}
+
+/* ---- the command ---- */
+
+static int await(struct mount_command *m)
+{
+	struct diag d = DIAG_INIT;
+	int status = 0;
+	err_t err = 0;
+
+	if (daemon_await(&m->daemon, m->mountpoint, &status, &err))
+		return status;
+	if (!err)
+		return 0;
+	(void)fail_sys(&d, ERR_OTHER, err, "%s was mounted, but can not be read", m->mountpoint);
+	return cli_fail(m->self, &d);
+}
+
+static int mount_image(struct mount_command *m)
+{
+	struct diag d = DIAG_INIT;
+	err_t err = log_open(m, &d);
+
+	environment_make_absolute();
+	descriptor_limit_raise();
+	if (!err && !m->foreground)
+		err = daemon_fork(&m->daemon, m->log_fd, &d);
+	if (err)
+		return cli_fail(m->self, &d);
+	return m->foreground || m->daemon.is_child ? serve(m) : await(m);
+}
+
+static int check_words(struct mount_command *m, const char *list, const char *directory)
+{
+	struct diag d = DIAG_INIT;
+	err_t err = standard_streams_open(&d);
+
+	if (!err)
+		err = mount_options_parse(list, geteuid() == 0, &m->options, &d);
+	if (!err)
+		err = mountpoint_check(directory, m->options.nonempty, &m->mountpoint, &d);
+	return err ? cli_fail(m->self, &d) : 0;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct mount_command m = {.self = self, .log_fd = -1};
+	auto_free char *list = NULL;
+	auto_free char *authfile = NULL;
+	const char *on_error = "eio";
+	uint64_t budget = CONTENT_BUDGET_S;
+	char **operands;
+	const struct option_row rows[] = {
+		{'o', NULL, OPT_LIST, &list, "LIST", "mount options, see below"},
+		{'f', "foreground", OPT_FLAG, &m.foreground, NULL,
+		 "stay, and log to standard error"},
+		{0, "log", OPT_STRING, &m.log, "FILE", "log to a file, not to syslog"},
+		{0, "read-budget", OPT_NUMBER, &budget, "SECONDS",
+		 "a read that can not be served fails after this time (60)"},
+		{0, "on-error", OPT_STRING, &on_error, "eio|wait",
+		 "fail such a read, or keep trying for ever (eio)"},
+		{0},
+	};
+	int status, n = cli_parse(self, argc, argv, rows, &m.common, &operands);
+
+	if (n != 2)
+		return cli_usage_error(self, "expected REF and DIR, got %d operand%s", n,
+				       n == 1 ? "" : "s");
+	if (budget == 0 || budget > READ_BUDGET_MAX_S)
+		return cli_usage_error(self, "--read-budget: 1 to %d seconds", READ_BUDGET_MAX_S);
+	if (strcmp(on_error, "eio") && strcmp(on_error, "wait"))
+		return cli_usage_error(self, "--on-error: 'eio' or 'wait', not '%s'", on_error);
+	m.reference = operands[0];
+	m.content.budget_s = (unsigned)budget;
+	m.content.wait_for_ever = strcmp(on_error, "wait") == 0;
+	if (m.common.authfile && (authfile = realpath(m.common.authfile, NULL)))
+		m.common.authfile = authfile;
+	status = check_words(&m, list, operands[1]);
+	if (!status)
+		status = mount_image(&m);
+	cleanup_fd(&m.log_fd);
+	mount_options_fini(&m.options);
+	free(m.mountpoint);
+	return status;
+}
+
+const struct command cmd_mount = {
+	.name = "mount",
+	.synopsis = "[-f] [-o LIST] REF DIR",
+	.summary = "Show an image's tree at a directory, read-only",
+	.details =
+		"Returns when the tree can be read; a process in the background serves it until\n"
+		"'imgfs umount DIR'. What an image's layers hold is fetched when it is read.\n\n"
+		"Mount options (-o a,b,...):\n"
+		"  allow_other, noallow_other  whether other users may look (as root: yes)\n"
+		"  suid, dev                   honour set-user-id files and capabilities, device\n"
+		"                              nodes (root only; nosuid and nodev otherwise)\n"
+		"  noexec                      programs can not be started\n"
+		"  nonempty                    mount on a directory that is not empty\n"
+		"  read_ahead=KIB              read-ahead of the kernel (root only; 4 to 16384)\n"
+		"  context=..., fscontext=..., defcontext=..., rootcontext=...   SELinux",
+	.run = run,
+};

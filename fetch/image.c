@@ -3,7 +3,6 @@
  * image_resolve.c (names to documents) and image_layers.c (layers to a tree).
  */
 #include "fetch/image_priv.h"
-#include "fetch/indexer.h"
 #include "fetch/layout.h"
 
 static err_t open_source(struct image *image, struct diag *d)
@@ -94,15 +93,22 @@ bool image_layer_indexed(struct image *image, size_t layer)
 	return agrees;
 }
 
-err_t image_layer_rebuild(struct image *image, size_t layer, struct buf *index_file, struct diag *d)
+struct indexer_job image_indexer_job(const struct image *image, size_t layer)
 {
-	BUG_ON(layer >= image->manifest.n_layers);
-	struct indexer_job job = {
+	return (struct indexer_job){
 		.store = image->store,
 		.source = image_may_fetch(image) ? image->source : NULL,
 		.layer = &image->manifest.layers[layer],
 		.chunk_target = image->options.chunk_target,
+		/* A layout's blobs lie on a disk of this machine already. */
+		.keep_blob = image->ref.kind == REF_REGISTRY,
 	};
+}
+
+err_t image_layer_rebuild(struct image *image, size_t layer, struct buf *index_file, struct diag *d)
+{
+	BUG_ON(layer >= image->manifest.n_layers);
+	struct indexer_job job = image_indexer_job(image, layer);
 	err_t err = indexer_run(&job, index_file, d);
 	if (err)
 		diag_prepend(d, "layer %zu of %zu", layer + 1, image->manifest.n_layers);

@@ -4,7 +4,6 @@
  * store can not keep stays in memory, in buffers beside the index that is mapped onto them.
  */
 #include "fetch/image_priv.h"
-#include "fetch/indexer.h"
 #include "fetch/log.h"
 #include "index/merge.h"
 
@@ -91,13 +90,8 @@ static err_t keep_index(struct store *store, enum index_kind kind, const struct 
 static err_t index_layer_blob(struct workshop *w, size_t layer, struct diag *d)
 {
 	struct image *image = w->image;
-	struct indexer_job job = {
-		.store = image->store,
-		.source = image_may_fetch(image) ? image->source : NULL,
-		.layer = &image->manifest.layers[layer],
-		.chunk_target = image->options.chunk_target,
-		.cancelled = &w->cancelled,
-	};
+	struct indexer_job job = image_indexer_job(image, layer);
+	job.cancelled = &w->cancelled;
 	struct buf *file = &image->layer_files[layer];
 	err_t err = indexer_run(&job, file, d);
 	if (!err)

@@ -5,6 +5,7 @@
 #define IMGFS_FETCH_IMAGE_PRIV_H
 
 #include "fetch/image.h"
+#include "fetch/indexer.h"
 
 #define INDEX_DEPTH_MAX 4 /* image indexes within image indexes; real images have 1 */
 
@@ -18,6 +19,9 @@ err_t image_resolve(struct image *image, const struct platform *wanted, bool exp
 
 /* image_may_fetch - false when --offline forbids to ask the source. */
 bool image_may_fetch(const struct image *image);
+
+/* image_indexer_job - what the indexer has to know about one layer. */
+struct indexer_job image_indexer_job(const struct image *image, size_t layer);
 
 /* image_index_agrees - whether a layer index speaks of the layer that manifest and config name. */
 bool image_index_agrees(const struct index *ix, const struct layer_desc *layer);

@@ -17,6 +17,17 @@ static void keep_document(struct image *image, const struct document *doc)
 		log_warn("store.document_not_kept", "reason=\"%s\"", strerror(-err));
 }
 
+/*
+ * A manifest is kept with the media type its server gave it, so only where the two agree: a server
+ * that names it wrongly must not spoil it for the others.
+ */
+static void keep_manifest(struct image *image, const struct document *doc)
+{
+	enum manifest_kind kind;
+	if (!manifest_kind_of(doc, &kind, NULL))
+		keep_document(image, doc);
+}
+
 static err_t check_digest(const struct document *doc, const struct digest *expected, struct diag *d)
 {
 	struct digest found;
@@ -51,7 +62,7 @@ static err_t get_manifest(struct image *image, const struct digest *digest, stru
 	err = check_digest(out, digest, d);
 	if (!err) {
 		out->digest = *digest;
-		keep_document(image, out);
+		keep_manifest(image, out);
 	} else {
 		document_fini(out);
 	}
@@ -67,7 +78,7 @@ static err_t get_top_directly(struct image *image, struct document *out, struct 
 		return err;
 	err = check_digest(out, &out->digest, d);
 	if (!err)
-		keep_document(image, out);
+		keep_manifest(image, out);
 	else
 		document_fini(out);
 	return err;
@@ -113,7 +124,7 @@ static err_t check_descriptor(struct document *doc, const struct descriptor *des
 		return 0;
 	if (media_class_of(doc->media_type) == MEDIA_UNSTATED)
 		memcpy(doc->media_type, desc->media_type, sizeof(doc->media_type));
-	if (strcmp(doc->media_type, desc->media_type))
+	if (media_class_of(doc->media_type) != media_class_of(desc->media_type))
 		return fail(d, ERR_INTEGRITY, -EBADMSG,
 			    "the document is a \"%s\", its descriptor says \"%s\"", doc->media_type,
 			    desc->media_type);
@@ -183,6 +194,7 @@ static err_t get_config(struct image *image, struct document *out, struct diag *
 	err = check_digest(out, &desc->digest, d);
 	if (!err) {
 		out->digest = desc->digest;
+		out->media_type[0] = '\0'; /* the descriptor says what it is */
 		keep_document(image, out);
 	} else {
 		document_fini(out);

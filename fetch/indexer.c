@@ -98,7 +98,8 @@ static err_t build_from_source(const struct indexer_job *job, struct buf *out, s
 				  &feed.stream, d);
 	if (err)
 		return err;
-	if (desc->size && store_blob_create(job->store, &desc->digest, &feed.writer))
+	if (desc->size && job->keep_blob &&
+	    store_blob_create(job->store, &desc->digest, &feed.writer))
 		feed.writer = NULL;
 	err = build_from(&feed, out, d);
 	if (feed.stream)

@@ -26,8 +26,9 @@ struct content;
  * miss. */
 err_t content_new(struct image *image, const struct content_options *options, struct content **out,
 		  struct diag *d) must_check;
-/* content_free - fails what is in flight with -EIO, joins all threads. No read may be started any
- * more. */
+/* content_free - fails what is in flight with -EIO, joins all threads; the source is interrupted
+ * for good if it was in use. No read may be started any more, and no start or cancel may be under
+ * way. */
 void content_free(struct content **c);
 
 /*
@@ -47,7 +48,8 @@ struct read_request {
 void content_read_start(struct content *c, struct read_request *r);
 
 /* content_read_cancel - done is called with -EINTR at once unless it was called already; flights
- * others wait for go on. */
+ * others wait for go on. To be called after content_read_start has returned; the request (not buf)
+ * must still be there, done or not. */
 void content_read_cancel(struct content *c, struct read_request *r);
 
 /* content_read - the same, waiting. */

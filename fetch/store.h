@@ -37,7 +37,7 @@ err_t store_tag_get(struct store *s, const char *text, struct digest *digest) mu
 /*
  * Indexes. kind and name: INDEX_LAYER by blob digest, INDEX_IMAGE by image key. get opens and
  * proves the file; one that lies is moved out of the way, logged, and absent (-ENOENT). It also
- * compares kind and name inside.
+ * compares kind and name inside. Other errors are the machine's (-ENOMEM, -EMFILE).
  */
 err_t store_index_get(struct store *s, enum index_kind kind, const struct digest *name,
 		      struct index **out) must_check;
@@ -64,7 +64,9 @@ int store_blob_open(struct store *s, const struct digest *digest, uint64_t size)
 void store_blob_drop(struct store *s, const struct digest *digest);
 
 /*
- * The chunks of one layer. `ix` is borrowed and must outlive the object.
+ * The chunks of one layer. `ix` is borrowed and must outlive the object. When the layer's files can
+ * not be made (a full or read-only disk, no descriptors), the object is there all the same and
+ * keeps nothing. -EPERM (ERR_STORE) when the place is not ours.
  */
 struct chunk_store;
 err_t chunk_store_open(struct store *s, const struct index *ix, struct chunk_store **out,
@@ -86,6 +88,8 @@ bool chunk_store_has(const struct chunk_store *cs, uint32_t chunk);
  * while; log once.
  */
 err_t chunk_store_put(struct chunk_store *cs, uint32_t chunk, const uint8_t *data) must_check;
+/* chunk_store_keeps - false while a put would fail at once (no room, no files). */
+bool chunk_store_keeps(const struct chunk_store *cs);
 /* chunk_store_stored - number and stream bytes of the stored chunks. */
 void chunk_store_stored(const struct chunk_store *cs, uint32_t *chunks, uint64_t *bytes);
 

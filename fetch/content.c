@@ -1,0 +1,377 @@
+/*
+ * The reader's side. A read is walked piece by piece, a piece being what one chunk has of one
+ * extent. What the store has is copied in the call; the first piece that it has not makes a ticket,
+ * and from there every missing piece joins the flight of its chunk. The ticket completes when the
+ * last piece is there; nothing waits here.
+ */
+#include "fetch/content_priv.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* content_read asks for this much at a time, so that a ticket stays small. */
+#define READ_STEP (4u << 20)
+
+/* --- the pieces of a read --- */
+
+struct piece {
+	const struct slot *slot; /* NULL: a hole */
+	uint32_t chunk, off;
+	uint32_t n;
+	uint8_t *to;
+};
+
+struct walk {
+	const struct content *c;
+	uint32_t row;
+	uint64_t off, end;
+	uint8_t *to;
+};
+
+static void piece_of_stream(const struct slot *slot, uint64_t stream_off, uint64_t len,
+			    struct piece *out)
+{
+	struct chunk row;
+	out->slot = slot;
+	out->chunk = index_chunk_at(slot->ix, stream_off);
+	index_chunk(slot->ix, out->chunk, &row);
+	out->off = (uint32_t)(stream_off - row.stream_off);
+	out->n = (uint32_t)min_of(len, (uint64_t)(row.stream_len - out->off));
+}
+
+static bool walk_next(struct walk *w, struct piece *out)
+{
+	if (w->off == w->end)
+		return false;
+	struct extent run;
+	index_extent(w->c->image->tree, w->row, w->off, &run);
+	uint64_t len = min_of(run.len, w->end - w->off);
+	if (run.hole)
+		*out = (struct piece){.n = (uint32_t)min_of(len, (uint64_t)READ_STEP)};
+	else
+		piece_of_stream(&w->c->slots[w->c->slot_of_layer[run.layer]], run.stream_off, len,
+				out);
+	out->to = w->to;
+	w->to += out->n;
+	w->off += out->n;
+	return true;
+}
+
+static bool read_stored(struct content *c, const struct slot *slot, uint32_t chunk, uint32_t off,
+			uint32_t n, void *p)
+{
+	if (chunk_store_read(slot->chunks, chunk, off, n, p) == 0)
+		return true;
+	struct chunk_data *data = recent_get(c->recent, (uint32_t)(slot - c->slots), chunk);
+	if (!data)
+		return false;
+	memcpy(p, data->bytes + off, n);
+	chunk_data_put(&data);
+	return true;
+}
+
+static bool serve_now(struct content *c, const struct piece *piece)
+{
+	if (!piece->slot) {
+		memset(piece->to, 0, piece->n);
+		return true;
+	}
+	if (!read_stored(c, piece->slot, piece->chunk, piece->off, piece->n, piece->to))
+		return false;
+	count(&c->counters.store_hits, 1);
+	return true;
+}
+
+/* --- waiting for what is missing --- */
+
+static void read_done(struct content *c, struct read_request *r, err_t err)
+{
+	if (err == -EIO)
+		count(&c->counters.errors, 1);
+	r->done(r, err);
+}
+
+static void ticket_done(void *context, void *arg, err_t err)
+{
+	read_done(context, arg, err);
+}
+
+void content_submit(struct content *c, struct flight *f)
+{
+	const struct slot *slot = &c->slots[f->job.slot];
+	struct chunk row;
+	index_chunk(slot->ix, f->job.chunk, &row);
+	f->job.blob_off = row.blob_off;
+	f->job.blob_len = row.blob_len;
+	f->job.alone = row.codec == CHUNK_ZSTD_INNER;
+	if (scheduler_add(c->scheduler, &f->job) != 0)
+		flight_fail(c->flights, f);
+}
+
+static void copy_landed(struct chunk_data **data, const struct piece *piece)
+{
+	memcpy(piece->to, (*data)->bytes + piece->off, piece->n);
+	chunk_data_put(data);
+}
+
+/* Returns false when the read has failed already. */
+static bool wait_for(struct content *c, struct ticket *ticket, const struct piece *piece)
+{
+	struct flight *lead = NULL;
+	struct chunk_data *data = NULL;
+	struct part part = {.to = piece->to, .off = piece->off, .n = piece->n};
+	uint32_t slot = (uint32_t)(piece->slot - c->slots);
+	count(&c->counters.misses, 1);
+	switch (flight_join(c->flights, ticket, slot, piece->chunk, &part, &lead, &data)) {
+	case JOIN_WAITS:
+		return true;
+	case JOIN_LEADS:
+		content_submit(c, lead);
+		return true;
+	case JOIN_LANDED:
+		copy_landed(&data, piece);
+		return true;
+	case JOIN_FAILED:
+		break;
+	}
+	return false;
+}
+
+static size_t count_pieces(struct walk w)
+{
+	struct piece piece;
+	size_t n = 0;
+	while (walk_next(&w, &piece))
+		n++;
+	return n;
+}
+
+/* The rest of a read from its first missing piece on. */
+static void read_missing(struct content *c, struct read_request *r, const struct piece *first,
+			 struct walk *w)
+{
+	struct ticket *ticket = ticket_new(c->flights, 1 + count_pieces(*w), r, &r->state);
+	if (!ticket) {
+		read_done(c, r, -EIO);
+		return;
+	}
+	struct piece piece;
+	bool going = wait_for(c, ticket, first);
+	while (going && walk_next(w, &piece))
+		going = serve_now(c, &piece) || wait_for(c, ticket, &piece);
+	if (!going)
+		ticket_abort(c->flights, &r->state, -EIO);
+	ticket_close(c->flights, ticket);
+}
+
+void content_read_start(struct content *c, struct read_request *r)
+{
+	struct walk w = {c, r->row, r->off, r->off + r->n, r->buf};
+	struct piece piece;
+	uint32_t row = r->row;
+	uint64_t off = r->off;
+	size_t n = r->n;
+	r->state = NULL;
+	count(&c->counters.reads, 1);
+	count(&c->counters.read_bytes, n);
+	/* Readers first: what they miss is queued before what they may want next. The request may
+	 * be gone once it is done, but the content is not: see content_free. */
+	while (walk_next(&w, &piece)) {
+		if (serve_now(c, &piece))
+			continue;
+		read_missing(c, r, &piece, &w);
+		ahead_note(c, row, off, n);
+		return;
+	}
+	ahead_note(c, row, off, n);
+	read_done(c, r, 0);
+}
+
+void content_read_cancel(struct content *c, struct read_request *r)
+{
+	ticket_abort(c->flights, &r->state, -EINTR);
+}
+
+/* --- the waiting form --- */
+
+struct sync_read {
+	struct read_request request; /* first: done gets a pointer to it */
+	struct lock lock;
+	pthread_cond_t changed;
+	/* under lock */
+	bool done;
+	err_t err;
+};
+
+static void sync_done(struct read_request *r, err_t err)
+{
+	struct sync_read *sync = (struct sync_read *)r;
+	lock_take(&sync->lock);
+	sync->done = true;
+	sync->err = err;
+	/* Under the lock: the object is gone as soon as its owner can see `done`. */
+	pthread_cond_signal(&sync->changed);
+	lock_drop(&sync->lock);
+}
+
+static err_t read_step(struct content *c, uint32_t row, uint64_t off, void *p, size_t n)
+{
+	struct sync_read sync = {
+		.request = {.row = row, .off = off, .n = n, .buf = p, .done = sync_done}};
+	lock_init(&sync.lock);
+	condition_init(&sync.changed);
+	content_read_start(c, &sync.request);
+	lock_take(&sync.lock);
+	while (!sync.done)
+		condition_wait(&sync.changed, &sync.lock, INT64_MAX);
+	lock_drop(&sync.lock);
+	pthread_cond_destroy(&sync.changed);
+	lock_fini(&sync.lock);
+	return sync.err;
+}
+
+err_t content_read(struct content *c, uint32_t row, uint64_t off, void *p, size_t n, struct diag *d)
+{
+	uint8_t *to = p;
+	while (n) {
+		size_t step = min_of(n, (size_t)READ_STEP);
+		err_t err = read_step(c, row, off, to, step);
+		if (err)
+			return fail(
+				d, ERR_NETWORK, err,
+				"the bytes could not be fetched or did not verify (the log says "
+				"why)");
+		to += step;
+		off += step;
+		n -= step;
+	}
+	return 0;
+}
+
+/* --- beginning and end --- */
+
+static uint32_t find_slot(const struct content *c, const struct digest *blob)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++)
+		if (digest_equal(&c->slots[i].blob_digest, blob))
+			return i;
+	return c->n_slots;
+}
+
+static err_t add_layer(struct content *c, uint32_t layer, struct diag *d)
+{
+	const struct index *ix = c->image->layers[layer];
+	const struct index_info *info = index_info(ix);
+	uint32_t i = find_slot(c, &info->blob_digest);
+	c->slot_of_layer[layer] = i;
+	if (i < c->n_slots)
+		return 0;
+	char hex[DIGEST_TEXT_MAX];
+	struct slot *slot = &c->slots[i];
+	*slot = (struct slot){
+		.ix = ix, .blob_digest = info->blob_digest, .blob_size = info->blob_size};
+	memcpy(slot->name, digest_hex(&info->blob_digest, hex), 12);
+	c->n_slots++;
+	return chunk_store_open(c->image->store, ix, &slot->chunks, d);
+}
+
+static err_t add_layers(struct content *c, struct diag *d)
+{
+	uint32_t n = index_info(c->image->tree)->n_layers;
+	c->slots = xcalloc(max_of(n, 1u), sizeof(*c->slots));
+	c->slot_of_layer = xcalloc(max_of(n, 1u), sizeof(*c->slot_of_layer));
+	for (uint32_t i = 0; i < n; i++) {
+		err_t err = add_layer(c, i, d);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int64_t content_tick(void *arg, int64_t now)
+{
+	struct content *c = arg;
+	return flights_tick(c->flights, now);
+}
+
+static void start_engine(struct content *c, const struct content_options *options)
+{
+	struct scheduler_options s = {
+		.workers = options->workers ? options->workers : CONTENT_WORKERS,
+		.n_slots = c->n_slots,
+		.run = content_run_batch,
+		.tick = content_tick,
+		.arg = c,
+	};
+	unsigned budget_s = options->budget_s ? options->budget_s : CONTENT_BUDGET_S;
+	c->budget_ms = (int64_t)budget_s * 1000;
+	c->wait_for_ever = options->wait_for_ever;
+	c->scheduler = scheduler_new(&s);
+	c->flights = flights_new(c->scheduler, c->wait_for_ever ? INT64_MAX : c->budget_ms,
+				 ticket_done, c);
+	c->recent = recent_new();
+	c->ahead = ahead_new();
+}
+
+err_t content_new(struct image *image, const struct content_options *options, struct content **out,
+		  struct diag *d)
+{
+	static const struct content_options defaults;
+	BUG_ON(!image->tree);
+	struct content *c = new_of(struct content);
+	c->image = image;
+	lock_init(&c->runs_lock);
+	TAILQ_INIT(&c->runs);
+	err_t err = add_layers(c, d);
+	if (err) {
+		content_free(&c);
+		return err;
+	}
+	start_engine(c, options ? options : &defaults);
+	*out = c;
+	return 0;
+}
+
+static void stop_engine(struct content *c)
+{
+	atomic_store_explicit(&c->stopping, true, memory_order_relaxed);
+	flights_fail_all(c->flights);
+	/* Only then can a worker be inside the source. */
+	if (scheduler_started(c->scheduler))
+		source_interrupt(c->image->source);
+	scheduler_free(&c->scheduler);
+	flights_free(&c->flights);
+	recent_free(&c->recent);
+	ahead_free(&c->ahead);
+}
+
+void content_free(struct content **cp)
+{
+	if (!*cp)
+		return;
+	struct content *c = take(cp);
+	if (c->scheduler)
+		stop_engine(c);
+	for (uint32_t i = 0; i < c->n_slots; i++)
+		chunk_store_close(&c->slots[i].chunks);
+	lock_fini(&c->runs_lock);
+	free(c->slots);
+	free(c->slot_of_layer);
+	free(c);
+}
+
+void content_stats(struct content *c, struct content_stats *out)
+{
+#define TOTAL(name) out->name = atomic_load_explicit(&c->counters.name, memory_order_relaxed)
+	TOTAL(reads);
+	TOTAL(read_bytes);
+	TOTAL(store_hits);
+	TOTAL(misses);
+	TOTAL(fetched_bytes);
+	TOTAL(fetches);
+	TOTAL(kept_bytes);
+	TOTAL(decoded_bytes);
+	TOTAL(refused);
+	TOTAL(errors);
+#undef TOTAL
+}

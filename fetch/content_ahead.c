@@ -1,0 +1,130 @@
+/*
+ * Read-ahead: a file that is read in order gets the chunks that follow before they are asked for. A
+ * small table, found by row, remembers for each of the files read last where its reader is; two
+ * files that share an entry take it from each other, which costs read-ahead and nothing else. The
+ * first sign of order opens a window of one chunk behind the reader; each time the reader has used
+ * up half of what was started, the window doubles. Any jump closes it.
+ *
+ * The kernel sends the requests of one reader side by side, so they may arrive out of order by a
+ * few: a read counts as in order when it begins within AHEAD_SLACK of the furthest end seen.
+ */
+#include "fetch/content_priv.h"
+
+#define AHEAD_FILES	 64 /* a dozen programs starting at once, each with a few files */
+#define AHEAD_WINDOW_MIN CHUNK_TARGET_DEFAULT
+#define AHEAD_WINDOW_MAX (4u << 20)   /* one range request full */
+#define AHEAD_SLACK	 (256u << 10) /* two of the kernel's largest usual requests */
+#define AHEAD_QUEUE_MAX	 32	      /* chunks waiting; more would only be stale when they come */
+
+struct ahead_file {
+	uint32_t row_plus_1; /* 0: free */
+	uint32_t window;     /* stream bytes; 0: no order seen */
+	uint64_t next;	     /* the furthest end of a read so far */
+	uint64_t started;    /* chunks before this offset were looked at */
+};
+
+struct ahead {
+	struct lock lock;
+	/* under lock */
+	struct ahead_file files[AHEAD_FILES];
+};
+
+struct ahead *ahead_new(void)
+{
+	struct ahead *a = new_of(struct ahead);
+	lock_init(&a->lock);
+	return a;
+}
+
+void ahead_free(struct ahead **a)
+{
+	if (!*a)
+		return;
+	lock_fini(&(*a)->lock);
+	free(*a);
+	*a = NULL;
+}
+
+static bool in_order(const struct ahead_file *file, uint64_t off)
+{
+	return off <= file->next + AHEAD_SLACK && off + AHEAD_SLACK >= file->next;
+}
+
+/* Note a read; returns the bytes [*from, *to) of the file whose chunks should be started now. */
+static bool plan_locked(struct ahead_file *file, uint32_t row, uint64_t off, size_t n,
+			uint64_t *from, uint64_t *to)
+{
+	if (file->row_plus_1 != row + 1 || !in_order(file, off)) {
+		*file = (struct ahead_file){.row_plus_1 = row + 1, .next = off + n};
+		return false;
+	}
+	/* A read inside what was read before says nothing about what follows. */
+	if (off + n <= file->next)
+		return false;
+	file->next = off + n;
+	if (file->window && file->started >= file->next + file->window / 2)
+		return false;
+	file->window = file->window ? min_of(file->window * 2, AHEAD_WINDOW_MAX) : AHEAD_WINDOW_MIN;
+	*from = max_of(file->next, file->started);
+	*to = file->next + file->window;
+	file->started = *to;
+	return *from < *to;
+}
+
+static bool start_chunk(struct content *c, uint32_t slot, uint32_t chunk)
+{
+	if (chunk_store_has(c->slots[slot].chunks, chunk))
+		return true;
+	if (scheduler_queued(c->scheduler, PRIORITY_READAHEAD) >= AHEAD_QUEUE_MAX)
+		return false;
+	struct flight *f = flight_start(c->flights, slot, chunk);
+	if (f)
+		content_submit(c, f);
+	return true;
+}
+
+/* Start the chunks of one extent. Frames that stream bring everything behind them anyway. */
+static bool start_run(struct content *c, const struct extent *run, uint64_t len)
+{
+	uint32_t slot = c->slot_of_layer[run->layer];
+	const struct index *ix = c->slots[slot].ix;
+	struct chunk row;
+	uint64_t at = run->stream_off, end = run->stream_off + len;
+	while (at < end) {
+		uint32_t chunk = index_chunk_at(ix, at);
+		index_chunk(ix, chunk, &row);
+		if (row.codec == CHUNK_ZSTD_INNER || !chunk_store_keeps(c->slots[slot].chunks) ||
+		    !start_chunk(c, slot, chunk))
+			return false;
+		at = row.stream_off + row.stream_len;
+	}
+	return true;
+}
+
+static void start_range(struct content *c, uint32_t row, uint64_t from, uint64_t to)
+{
+	struct inode inode;
+	index_inode(c->image->tree, row, &inode);
+	to = min_of(to, inode.size);
+	while (from < to) {
+		struct extent run;
+		index_extent(c->image->tree, row, from, &run);
+		uint64_t len = min_of(run.len, to - from);
+		if (!run.hole && !start_run(c, &run, len))
+			return;
+		from += len;
+	}
+}
+
+void ahead_note(struct content *c, uint32_t row, uint64_t off, size_t n)
+{
+	uint64_t from = 0, to = 0;
+	if (n == 0)
+		return;
+	lock_take(&c->ahead->lock);
+	bool start = plan_locked(&c->ahead->files[(row * 0x9e3779b1u) % AHEAD_FILES], row, off, n,
+				 &from, &to);
+	lock_drop(&c->ahead->lock);
+	if (start)
+		start_range(c, row, from, to);
+}

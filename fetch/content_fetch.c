@@ -1,0 +1,357 @@
+/*
+ * What a worker does with a batch: read one blob range that covers all of its chunks, from the kept
+ * blob if there is one, else from the source; and as soon as the bytes of a chunk are complete,
+ * verify them, decode, verify again, answer, and store. Nothing that has not passed both checks
+ * leaves this file. It also decides what a failure means: bytes that lie, and bytes that do not
+ * come, are counted separately and never make one chunk's neighbours fail.
+ */
+#include "fetch/content_priv.h"
+
+#include "fetch/log.h"
+#include "index/decode.h"
+
+#include <unistd.h>
+
+/* How often bytes of one chunk may come and be wrong before its readers are told: a proxy with one
+ * bad copy is often healed by asking again, a registry with a bad blob never. */
+#define REFUSALS_MAX	 3
+#define REFUSED_DELAY_MS 100
+
+/* Between two attempts to reach a source: doubling. The upper end keeps the promise that reading
+ * works again within ten seconds after the network does. */
+#define RETRY_FIRST_MS 200
+#define RETRY_MAX_MS   5000
+
+/* --- a range of a blob --- */
+
+err_t range_open(struct content *c, const struct slot *slot, bool kept, uint64_t off, uint64_t len,
+		 int64_t deadline_ms, struct range_reader *out, struct diag *d)
+{
+	*out = (struct range_reader){.kept_fd = -1, .kept_off = off, .left = len};
+	if (kept) {
+		out->kept_fd =
+			store_blob_open(c->image->store, &slot->blob_digest, slot->blob_size);
+		return out->kept_fd < 0 ? -ENOENT : 0;
+	}
+	count(&c->counters.fetches, 1);
+	return source_open(c->image->source, &slot->blob_digest, slot->blob_size, off, len,
+			   deadline_ms, &out->stream, d);
+}
+
+static err_t read_kept(struct content *c, struct range_reader *r, void *p, size_t n, struct diag *d)
+{
+	err_t err = read_at(r->kept_fd, p, n, r->kept_off);
+	if (err)
+		return fail_sys(d, ERR_STORE, -EBADMSG, "kept blob: %d", -err);
+	count(&c->counters.kept_bytes, n);
+	r->kept_off += n;
+	return 0;
+}
+
+err_t range_read(struct content *c, struct range_reader *r, void *p, size_t n, struct diag *d)
+{
+	BUG_ON(n > r->left);
+	r->left -= n;
+	if (r->kept_fd >= 0)
+		return read_kept(c, r, p, n, d);
+	for (uint8_t *to = p; n;) {
+		size_t got;
+		err_t err = source_read(r->stream, to, n, &got, d);
+		if (err)
+			return err;
+		if (got == 0)
+			return fail(d, ERR_NETWORK, -EPROTO, "%s: the range ended early",
+				    c->image->source->label);
+		count(&c->counters.fetched_bytes, got);
+		to += got;
+		n -= got;
+	}
+	return 0;
+}
+
+void range_close(struct range_reader *r)
+{
+	if (r->kept_fd >= 0)
+		close(r->kept_fd);
+	r->kept_fd = -1;
+	if (r->stream)
+		source_close(&r->stream);
+}
+
+/* --- what becomes of a flight --- */
+
+static struct flight *flight_of(struct job *job)
+{
+	return (struct flight *)((char *)job - offsetof(struct flight, job));
+}
+
+void content_keep(struct content *c, uint32_t slot, uint32_t chunk, struct chunk_data *data)
+{
+	if (chunk_store_put(c->slots[slot].chunks, chunk, data->bytes) != 0)
+		recent_add(c->recent, slot, chunk, data);
+}
+
+/* Answer first: the disk must not stand between the bytes and those who wait. The flight stays
+ * until the chunk is kept, so a reader in between finds the flight. */
+void content_arrive(struct content *c, struct flight *f, struct chunk_data *data)
+{
+	flight_land(c->flights, f, data);
+	content_keep(c, f->job.slot, f->job.chunk, data);
+	flight_forget(c->flights, f);
+}
+
+/* The chunk's bytes from memory or from the store; NULL when it is in neither. */
+static struct chunk_data *stored_data(struct content *c, const struct slot *slot, uint32_t chunk)
+{
+	struct chunk_data *data = recent_get(c->recent, (uint32_t)(slot - c->slots), chunk);
+	if (data || !chunk_store_has(slot->chunks, chunk))
+		return data;
+	struct chunk row;
+	index_chunk(slot->ix, chunk, &row);
+	data = chunk_data_new(row.stream_len);
+	if (data && chunk_store_read(slot->chunks, chunk, 0, row.stream_len, data->bytes) != 0)
+		chunk_data_put(&data);
+	return data;
+}
+
+bool content_arrive_stored(struct content *c, struct flight *f)
+{
+	struct chunk_data *data = stored_data(c, &c->slots[f->job.slot], f->job.chunk);
+	if (!data)
+		return false;
+	flight_land(c->flights, f, data);
+	flight_forget(c->flights, f);
+	chunk_data_put(&data);
+	return true;
+}
+
+static void try_again(struct content *c, struct flight *f, int64_t delay_ms)
+{
+	if (flight_drop_unwanted(c->flights, f))
+		return;
+	f->job.not_before_ms = now_ms() + delay_ms;
+	content_submit(c, f);
+}
+
+void content_refused(struct content *c, struct flight *f)
+{
+	f->refusals++;
+	if (f->refusals < REFUSALS_MAX)
+		try_again(c, f, REFUSED_DELAY_MS);
+	else if (c->wait_for_ever)
+		try_again(c, f, RETRY_MAX_MS);
+	else
+		flight_fail(c->flights, f);
+}
+
+/* Errors that asking again within seconds does not mend. */
+static bool is_final(err_t err)
+{
+	return err == -ECANCELED || err == -ENOENT || err == -EACCES || err == -ENOTSUP ||
+	       err == -EINVAL || err == -ENOMEM;
+}
+
+void content_unreachable(struct content *c, struct flight *f, err_t err)
+{
+	int64_t until_ms;
+	bool waited_for = flight_patience(c->flights, f, &until_ms);
+	bool hopeless = is_final(err) && !c->wait_for_ever;
+	if (err == -ECANCELED || hopeless || !waited_for || until_ms <= now_ms()) {
+		flight_fail(c->flights, f);
+		return;
+	}
+	int64_t delay_ms = RETRY_FIRST_MS << min_of(f->attempts, 10u);
+	f->attempts++;
+	try_again(c, f, min_of(delay_ms, (int64_t)RETRY_MAX_MS));
+}
+
+void content_log_refused(struct content *c, const struct slot *slot, uint64_t off, uint64_t len,
+			 bool kept, const char *why)
+{
+	count(&c->counters.refused, 1);
+	log_warn("chunk.refused", "layer=%s range=%llu-%llu source=%s reason=\"%s\" next=\"%s\"",
+		 slot->name, (unsigned long long)off, (unsigned long long)(off + len - 1),
+		 kept ? "kept-blob" : c->image->source->label, why,
+		 kept ? "kept blob dropped, ask the source" : "discarded, asked again");
+}
+
+void content_log_unreachable(struct content *c, const struct slot *slot, uint64_t off, uint64_t len,
+			     const struct diag *d)
+{
+	log_warn("fetch.failed", "layer=%s range=%llu-%llu source=%s reason=\"%s\"", slot->name,
+		 (unsigned long long)off, (unsigned long long)(off + len - 1),
+		 c->image->source->label, d->text);
+}
+
+/* --- one batch --- */
+
+struct batch {
+	struct content *c;
+	const struct slot *slot;
+	struct flight *flights[BATCH_MAX];
+	struct chunk rows[BATCH_MAX];
+	size_t n, next; /* flights [next, n) are still ours */
+	/* the range that is being read */
+	uint64_t off, len, have;
+	uint8_t *bytes;
+	bool kept;
+};
+
+/* Decode one chunk out of verified blob bytes; NULL with a reason when it does not come out right.
+ */
+static struct chunk_data *decode(struct batch *b, const struct chunk *row, struct bytes blob,
+				 const char **why)
+{
+	auto_buf struct buf window = {0};
+	struct chunk_data *data = chunk_data_new(row->stream_len);
+	*why = "out of memory";
+	if (!data)
+		return NULL;
+	err_t err = index_chunk_window(b->slot->ix, row, &window);
+	if (!err)
+		err = chunk_decode(row, blob, buf_bytes(&window), INFLATE_BEST, data->bytes);
+	if (err != -ENOMEM)
+		*why = err ? "does not decode" : "decodes to other bytes than the index says";
+	if (!err)
+		err = chunk_check_stream(row, data->bytes);
+	if (err) {
+		chunk_data_put(&data);
+		return NULL;
+	}
+	count(&b->c->counters.decoded_bytes, row->stream_len);
+	return data;
+}
+
+/* The blob bytes of the batch's next chunk are complete. False: the kept blob has lied. */
+static bool finish_chunk(struct batch *b)
+{
+	struct flight *f = b->flights[b->next];
+	const struct chunk *row = &b->rows[b->next];
+	struct bytes blob = {b->bytes + (row->blob_off - b->off), row->blob_len};
+	const char *why = "SHA-256 mismatch";
+	struct chunk_data *data = NULL;
+	if (chunk_check_blob(row, blob) == 0)
+		data = decode(b, row, blob, &why);
+	if (data) {
+		content_arrive(b->c, f, data);
+		chunk_data_put(&data);
+		b->next++;
+		return true;
+	}
+	content_log_refused(b->c, b->slot, row->blob_off, row->blob_len, b->kept, why);
+	if (b->kept)
+		return false;
+	content_refused(b->c, f);
+	b->next++;
+	return true;
+}
+
+/* Read on until the next chunk is complete. */
+static err_t read_next(struct batch *b, struct range_reader *r, struct diag *d)
+{
+	const struct chunk *row = &b->rows[b->next];
+	uint64_t need = row->blob_off + row->blob_len - b->off;
+	if (need <= b->have)
+		return 0;
+	err_t err = range_read(b->c, r, b->bytes + b->have, need - b->have, d);
+	if (!err)
+		b->have = need;
+	return err;
+}
+
+static err_t read_batch(struct batch *b, struct range_reader *r, struct diag *d)
+{
+	while (b->next < b->n) {
+		err_t err = read_next(b, r, d);
+		if (err)
+			return err;
+		if (!finish_chunk(b))
+			return -EBADMSG;
+	}
+	return 0;
+}
+
+/* The most patient waiter decides how long the request may take; what nobody waits for has the
+ * budget, and so has each of the attempts of those who wait for ever. */
+static int64_t deadline_of(struct batch *b)
+{
+	int64_t latest_ms = INT64_MIN, until_ms, attempt_ms = now_ms() + b->c->budget_ms;
+	for (size_t i = b->next; i < b->n; i++)
+		if (flight_patience(b->c->flights, b->flights[i], &until_ms))
+			latest_ms = max_of(latest_ms, until_ms);
+	return latest_ms == INT64_MIN ? attempt_ms : min_of(latest_ms, attempt_ms);
+}
+
+static void set_range(struct batch *b)
+{
+	uint64_t end = 0;
+	b->off = b->rows[b->next].blob_off;
+	for (size_t i = b->next; i < b->n; i++)
+		end = max_of(end, b->rows[i].blob_off + b->rows[i].blob_len);
+	b->len = end - b->off;
+	b->have = 0;
+}
+
+static err_t fetch_range(struct batch *b, struct diag *d)
+{
+	struct range_reader r;
+	set_range(b);
+	b->bytes = try_array(b->len, 1, CHUNK_BLOB_MAX);
+	if (!b->bytes)
+		return fail(d, ERR_OTHER, -ENOMEM, "no memory for a range of %llu bytes",
+			    (unsigned long long)b->len);
+	err_t err = range_open(b->c, b->slot, b->kept, b->off, b->len, deadline_of(b), &r, d);
+	if (!err)
+		err = read_batch(b, &r, d);
+	range_close(&r);
+	free(take(&b->bytes));
+	return err;
+}
+
+static void fetch_batch(struct batch *b)
+{
+	struct diag d = DIAG_INIT;
+	b->kept = true;
+	err_t err = fetch_range(b, &d);
+	if (err == -EBADMSG)
+		store_blob_drop(b->c->image->store, &b->slot->blob_digest);
+	if (err == -EBADMSG || err == -ENOENT) {
+		b->kept = false;
+		err = fetch_range(b, &d);
+	}
+	if (b->next == b->n)
+		return;
+	BUG_ON(!err);
+	if (err != -ECANCELED)
+		content_log_unreachable(b->c, b->slot, b->off, b->len, &d);
+	for (; b->next < b->n; b->next++)
+		content_unreachable(b->c, b->flights[b->next], err);
+}
+
+/* Chunks that somebody stored between the reader's look and ours, or that nobody wants any more,
+ * need no fetch. This look, after the flight was entered, is what makes one fetch a chunk certain.
+ */
+static bool still_needed(struct content *c, struct flight *f)
+{
+	return !flight_drop_unwanted(c->flights, f) && !content_arrive_stored(c, f);
+}
+
+void content_run_batch(void *arg, struct job **jobs, size_t n)
+{
+	struct batch b = {.c = arg};
+	b.slot = &b.c->slots[jobs[0]->slot];
+	for (size_t i = 0; i < n; i++) {
+		struct flight *f = flight_of(jobs[i]);
+		if (!still_needed(b.c, f))
+			continue;
+		if (f->job.alone) {
+			BUG_ON(n != 1);
+			content_run_frame(b.c, f);
+			return;
+		}
+		index_chunk(b.slot->ix, f->job.chunk, &b.rows[b.n]);
+		b.flights[b.n++] = f;
+	}
+	if (b.n)
+		fetch_batch(&b);
+}

@@ -1,0 +1,129 @@
+/*
+ * content_priv - what the files of the reader share
+ *
+ * content.c takes reads apart and joins flights; content_fetch.c is what a worker does with a batch
+ * of chunks; content_frame.c streams one huge frame; content_ahead.c guesses what comes next;
+ * content_recent.c remembers a few chunks that the store could not keep.
+ */
+#ifndef IMGFS_FETCH_CONTENT_PRIV_H
+#define IMGFS_FETCH_CONTENT_PRIV_H
+
+#include "fetch/content.h"
+#include "fetch/flight.h"
+#include "fetch/lock.h"
+
+/* One distinct blob of the image; layers with the same blob share it. */
+struct slot {
+	const struct index *ix;
+	struct chunk_store *chunks;
+	struct digest blob_digest;
+	uint64_t blob_size;
+	char name[24]; /* for messages: the digest's first digits */
+};
+
+/* Everything that content_stats reports, and nothing decides on. */
+struct counters {
+	_Atomic(uint64_t) reads, read_bytes, store_hits, misses, fetched_bytes, fetches, kept_bytes,
+		decoded_bytes, refused, errors;
+};
+static inline void count(_Atomic(uint64_t) *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+struct recent;
+struct ahead;
+struct frame_run;
+TAILQ_HEAD(frame_run_list, frame_run);
+TAILQ_HEAD(flight_list, flight);
+
+struct content {
+	/* fixed after new */
+	struct image *image;
+	int64_t budget_ms; /* how long a reader waits, and a request may take */
+	bool wait_for_ever;
+	uint32_t *slot_of_layer;
+	struct slot *slots;
+	uint32_t n_slots;
+	struct scheduler *scheduler;
+	struct flight_table *flights;
+	struct recent *recent;
+	struct ahead *ahead;
+
+	struct lock runs_lock;
+	/* under runs_lock; see content_frame.c */
+	struct frame_run_list runs;
+
+	/* atomic, relaxed */
+	_Atomic(bool) stopping;
+	struct counters counters;
+};
+
+/* --- content.c --- */
+
+/* content_submit - hand a flight that the caller owns to the scheduler; it fails if that is not
+ * possible. */
+void content_submit(struct content *c, struct flight *f);
+
+/* --- content_fetch.c --- */
+
+/* content_run_batch - the scheduler's `run`. */
+void content_run_batch(void *arg, struct job **jobs, size_t n);
+/* content_arrive - the verified bytes of an owned flight's chunk: answer, keep, forget. */
+void content_arrive(struct content *c, struct flight *f, struct chunk_data *data);
+/* content_keep - put into the store, or failing that remember for a while. */
+void content_keep(struct content *c, uint32_t slot, uint32_t chunk, struct chunk_data *data);
+/* content_arrive_stored - the same from the store; false when the chunk is not there. */
+bool content_arrive_stored(struct content *c, struct flight *f);
+/* content_refused - an owned flight's bytes came and were wrong: try again, or fail. */
+void content_refused(struct content *c, struct flight *f);
+/* content_unreachable - they did not come: try again later, or fail. */
+void content_unreachable(struct content *c, struct flight *f, err_t err);
+/* content_log_refused - the one log line for bytes that lie. */
+void content_log_refused(struct content *c, const struct slot *slot, uint64_t off, uint64_t len,
+			 bool kept, const char *why);
+/* content_log_unreachable - the one log line for a source that does not answer. */
+void content_log_unreachable(struct content *c, const struct slot *slot, uint64_t off, uint64_t len,
+			     const struct diag *d);
+
+/*
+ * A range of a blob, from the kept blob or from the source.
+ */
+struct range_reader {
+	int kept_fd; /* -1: from the source */
+	uint64_t kept_off, left;
+	struct source_stream *stream;
+};
+/* range_open - `kept` asks for the kept blob, -ENOENT when there is none. */
+err_t range_open(struct content *c, const struct slot *slot, bool kept, uint64_t off, uint64_t len,
+		 int64_t deadline_ms, struct range_reader *out, struct diag *d) must_check;
+/* range_read - exactly n more bytes of the range. */
+err_t range_read(struct content *c, struct range_reader *r, void *p, size_t n,
+		 struct diag *d) must_check;
+void range_close(struct range_reader *r);
+
+/* --- content_frame.c --- */
+
+/* content_run_frame - see that the frame of an owned CHUNK_ZSTD_INNER flight streams. */
+void content_run_frame(struct content *c, struct flight *f);
+
+/* --- content_recent.c --- */
+
+/* Chunks that the store could not keep: enough that the kernel's requests for the parts of one
+ * chunk, and a few readers side by side, do not fetch it several times. */
+#define RECENT_BYTES_MAX (8u << 20)
+struct recent *recent_new(void);
+void recent_free(struct recent **r);
+/* recent_add - takes its own reference. */
+void recent_add(struct recent *r, uint32_t slot, uint32_t chunk, struct chunk_data *data);
+/* recent_get - a reference, or NULL. Costs nothing while there are none. */
+struct chunk_data *recent_get(struct recent *r, uint32_t slot, uint32_t chunk);
+
+/* --- content_ahead.c --- */
+
+struct ahead *ahead_new(void);
+void ahead_free(struct ahead **a);
+/* ahead_note - [off, off + n) of a file was asked for: perhaps start flights for what follows. */
+void ahead_note(struct content *c, uint32_t row, uint64_t off, size_t n);
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * store_priv - what the files of the store share: the directory walk, and publishing by rename
+ */
+#ifndef IMGFS_FETCH_STORE_PRIV_H
+#define IMGFS_FETCH_STORE_PRIV_H
+
+#include "fetch/store.h"
+
+#include <stdatomic.h>
+
+/* After a write failed for lack of room the store is not written to for this long: a reader must
+ * not pay for an attempt that is bound to fail, and room may come back at any time. */
+#define STORE_PASS_THROUGH_MS 10000
+
+#define STORE_PATH_MAX 200 /* "layers/sha512/" + 128 digits + "/" + a name, rounded up */
+
+struct store {
+	/* fixed after open */
+	char *dir;	/* absolute, as given to store_open or found */
+	int version_fd; /* DIR/v1 */
+	/* atomic */
+	_Atomic(uint64_t) temp_count;
+	_Atomic(int64_t) full_until_ms; /* now_ms() time; 0: not full */
+};
+
+/*
+ * store_walk - open a directory below v1/, component by component, never through a symlink
+ * @path    relative, no "." or ".."
+ * @create  make what is missing, mode 0700
+ * Each directory must be ours and closed to others, else -EPERM. Returns a descriptor or -errno.
+ */
+int store_walk(const struct store *s, const char *path, bool create) must_check;
+
+/* store_open_file - a regular file of ours in an open directory; flags as for open(2), without
+ * O_CREAT. Returns a descriptor or -errno (-EPERM: not a regular file of ours). */
+int store_open_file(int dir_fd, const char *name, int flags) must_check;
+
+/*
+ * A file in the making, in v1/tmp. It is flocked for as long as it is there, so that the litter of
+ * a dead process can be told from the work of a living one.
+ */
+struct temp_file {
+	int fd; /* -1: none */
+	char name[48];
+};
+#define TEMP_FILE_NONE                                                                             \
+	(struct temp_file)                                                                         \
+	{                                                                                          \
+		.fd = -1                                                                           \
+	}
+err_t temp_file_create(struct store *s, struct temp_file *out) must_check;
+/* temp_file_publish - rename to dir_fd/name, with fsync of file and directory when `sync`; closes.
+ * On failure the file is dropped. */
+err_t temp_file_publish(struct store *s, struct temp_file *t, int dir_fd, const char *name,
+			bool sync) must_check;
+void temp_file_drop(struct store *s, struct temp_file *t);
+/* temp_litter_remove - unlink what no living process holds. */
+void temp_litter_remove(struct store *s);
+
+/* store_publish - write `parts` one after the other as the file `dir`/`name`; the directory is
+ * created. Notes a full disk. */
+err_t store_publish(struct store *s, const char *dir, const char *name, const struct bytes *parts,
+		    size_t n_parts) must_check;
+
+/* store_read - a whole file below v1/, at most `limit` bytes, into an empty buffer; -ENOENT when it
+ * can not be had. */
+err_t store_read(struct store *s, const char *dir, const char *name, size_t limit,
+		 struct buf *out) must_check;
+/* store_remove - unlink dir/name if it is there. */
+void store_remove(struct store *s, const char *dir, const char *name);
+
+/* store_layer_dir, store_image_dir - "layers/sha256/HEX", "images/HEX" into buf; returns buf. */
+const char *store_layer_dir(const struct digest *blob, char buf[STORE_PATH_MAX]);
+const char *store_image_dir(const struct digest *key, char buf[STORE_PATH_MAX]);
+
+/* store_note_error - after a failed write: pass-through for a while, one log line. */
+void store_note_error(struct store *s, err_t err, const char *what);
+/* store_is_full - whether writes are not tried at present. */
+bool store_is_full(const struct store *s);
+
+#endif

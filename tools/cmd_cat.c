@@ -50,7 +50,7 @@ static int cat_path(struct cat *cat, const char *typed)
 	if (S_ISDIR(inode.mode))
 		(void)fail(&d, ERR_OTHER, -EISDIR, "%s: is a directory; 'imgfs ls' lists it", path);
 	else
-		(void)fail(&d, ERR_OTHER, -EINVAL, "%s: is no regular file but a %s", path,
+		(void)fail(&d, ERR_OTHER, -EINVAL, "%s: is not a regular file (%s)", path,
 			   format_type(inode.mode));
 	return cli_fail(cat->self, &d);
 }

@@ -41,8 +41,6 @@ int index_open_file(const struct command *self, const char *path, struct index *
 		return 0;
 	if (err == -ENOENT)
 		(void)fail(&d, ERR_NOT_FOUND, err, "%s: no such file", path);
-	else
-		diag_prepend(&d, "%s", path);
 	return cli_fail(self, &d);
 }
 

@@ -7,6 +7,7 @@
 #include "tools/json_out.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static uint64_t layers_size(const struct image *image)
 {
@@ -98,6 +99,18 @@ static void json_list(struct json_out *j, const char *key, char **items)
 	json_put_end(j);
 }
 
+/* "key=value" texts as members; a key with an equals sign in it is cut there. */
+static void json_labels(struct json_out *j, char **labels)
+{
+	json_put_object(j, "labels");
+	for (; *labels; labels++) {
+		const char *equals = strchrnul(*labels, '=');
+		auto_free char *key = xstrndup(*labels, (size_t)(equals - *labels));
+		json_put_text(j, key, *equals ? equals + 1 : "");
+	}
+	json_put_end(j);
+}
+
 static void json_digest(struct json_out *j, const char *key, const struct digest *digest)
 {
 	char text[DIGEST_TEXT_MAX];
@@ -117,7 +130,7 @@ static void json_config(struct json_out *j, const struct image_config *config)
 	json_list(j, "cmd", config->cmd);
 	json_list(j, "exposed_ports", config->exposed_ports);
 	json_list(j, "volumes", config->volumes);
-	json_list(j, "labels", config->labels);
+	json_labels(j, config->labels);
 	json_list(j, "history", config->history);
 	json_put_end(j);
 }

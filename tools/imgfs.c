@@ -5,7 +5,9 @@
 #include "tools/cli.h"
 #include "tools/interrupt.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef IMGFS_VERSION
 #define IMGFS_VERSION "unknown"
@@ -108,8 +110,21 @@ static int run(int argc, char **argv)
 	return cli_dispatch(NULL, commands, argc, argv);
 }
 
+/*
+ * A closed standard descriptor would be given to the next file that is opened, and output would go
+ * into it. These give an error instead.
+ */
+static void fill_standard_descriptors(void)
+{
+	static const int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd)
+			_exit(ERR_OTHER);
+}
+
 int main(int argc, char **argv)
 {
+	fill_standard_descriptors();
 	cli_ignore_sigpipe();
 	int status = cli_flush(NULL, run(argc, argv));
 	interrupt_end_process();

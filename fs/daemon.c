@@ -6,7 +6,6 @@
  */
 #include "fs/daemon.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -83,23 +82,6 @@ err_t daemon_ready(struct daemon *daemon, struct diag *d)
 	return err ? fail_sys(d, ERR_OTHER, err, "the command that started the daemon") : 0;
 }
 
-/* A listing is the first thing that any user of the tree asks for. */
-static err_t look_at(const char *mountpoint)
-{
-	struct stat st;
-	DIR *dir;
-
-	if (stat(mountpoint, &st))
-		return -errno;
-	dir = opendir(mountpoint);
-	if (!dir)
-		return errno == EACCES ? 0 : -errno; /* the image's root may be closed to us */
-	errno = 0;
-	err_t err = readdir(dir) || !errno ? 0 : -errno;
-	closedir(dir);
-	return err;
-}
-
 static int exit_status(int pid)
 {
 	int status;
@@ -127,6 +109,7 @@ static void end_child(int pid)
 
 bool daemon_await(struct daemon *daemon, const char *mountpoint, int *status, err_t *err)
 {
+	struct stat st;
 	ssize_t n;
 	char byte;
 
@@ -140,7 +123,8 @@ bool daemon_await(struct daemon *daemon, const char *mountpoint, int *status, er
 		return true;
 	}
 	*status = 0;
-	*err = look_at(mountpoint);
+	/* The kernel asks the daemon for the root's attributes: an answer means that it serves. */
+	*err = stat(mountpoint, &st) ? -errno : 0;
 	if (*err)
 		end_child(daemon->pid);
 	return false;

@@ -134,15 +134,24 @@ err_t verify_container(struct index *ix, struct diag *d)
 
 /* I12: a table is there and has exactly the rows that META states. */
 static err_t table(const struct index *ix, enum section_type type, uint64_t rows, size_t row_size,
-		   const void *out, struct diag *d)
+		   const void **out, struct diag *d)
 {
 	const struct section *s = &ix->sections[type];
 	if (!s->p || s->raw_len / row_size != rows || s->raw_len % row_size)
 		return broken(d, "12", "section %u: %llu bytes for %llu rows of %zu", type,
 			      (unsigned long long)s->raw_len, (unsigned long long)rows, row_size);
-	memcpy((void *)(uintptr_t)out, &s->p, sizeof(s->p));
+	*out = s->p;
 	return 0;
 }
+
+/* TABLE - the same into a typed pointer. */
+#define TABLE(ix, type, rows, member, d)                                                           \
+	({                                                                                         \
+		const void *table_ = NULL;                                                         \
+		err_t table_err_ = table(ix, type, rows, sizeof(*(ix)->member), &table_, d);       \
+		(ix)->member = table_;                                                             \
+		table_err_;                                                                        \
+	})
 
 static err_t get_digest(uint8_t alg, const uint8_t bytes[DIGEST_MAX], struct digest *out)
 {
@@ -179,7 +188,7 @@ static err_t verify_layer_meta(struct index *ix, struct disk_tree_meta *tree, st
 	info->n_chunks = (uint32_t)n;
 	if (!ix->sections[SECTION_WINDOWS].p || ix->sections[SECTION_LAYERS].p)
 		return broken(d, "12", "sections of a layer index");
-	return table(ix, SECTION_CHUNKS, n, sizeof(struct disk_chunk), &ix->chunks, d);
+	return TABLE(ix, SECTION_CHUNKS, n, chunks, d);
 }
 
 static err_t verify_image_meta(struct index *ix, struct disk_tree_meta *tree, struct diag *d)
@@ -198,43 +207,37 @@ static err_t verify_image_meta(struct index *ix, struct disk_tree_meta *tree, st
 		return broken(d, "11", "%u layers, or a reserved field", ix->info.n_layers);
 	if (ix->sections[SECTION_CHUNKS].p || ix->sections[SECTION_WINDOWS].p)
 		return broken(d, "12", "sections of an image index");
-	return table(ix, SECTION_LAYERS, ix->info.n_layers, sizeof(struct disk_layer), &ix->layers,
-		     d);
+	return TABLE(ix, SECTION_LAYERS, ix->info.n_layers, layers, d);
 }
 
 static err_t verify_tables(struct index *ix, struct diag *d)
 {
 	const struct index_info *info = &ix->info;
-	err_t err = table(ix, SECTION_INODES, info->n_inodes, sizeof(struct disk_inode),
-			  &ix->inodes, d);
-	if (!err)
-		err = table(ix, SECTION_DIRENTS, info->n_dirents, sizeof(struct disk_dirent),
-			    &ix->dirents, d);
-	if (!err)
-		err = table(ix, SECTION_DIGESTS, info->n_regular, SHA256_LEN, &ix->digests, d);
 	ix->strings_len = ix->sections[SECTION_STRINGS].raw_len;
-	if (!err)
-		err = table(ix, SECTION_STRINGS, ix->strings_len, 1, &ix->strings, d);
+	ix->xattrs_len = ix->sections[SECTION_XATTRS].raw_len;
+	ix->n_extents = ix->sections[SECTION_EXTENTS].raw_len / sizeof(struct disk_extent);
 	uint64_t owners = ix->sections[SECTION_OWNERS].raw_len / sizeof(struct disk_owner);
 	ix->n_owners = (uint32_t)min_of(owners, (uint64_t)UINT32_MAX);
+	err_t err = TABLE(ix, SECTION_INODES, info->n_inodes, inodes, d);
 	if (!err)
-		err = table(ix, SECTION_OWNERS, ix->n_owners, sizeof(struct disk_owner),
-			    &ix->owners, d);
-	ix->xattrs_len = ix->sections[SECTION_XATTRS].raw_len;
+		err = TABLE(ix, SECTION_DIRENTS, info->n_dirents, dirents, d);
 	if (!err)
-		err = table(ix, SECTION_XATTRS, ix->xattrs_len, 1, &ix->xattrs, d);
-	ix->n_extents = ix->sections[SECTION_EXTENTS].raw_len / sizeof(struct disk_extent);
+		err = TABLE(ix, SECTION_DIGESTS, (uint64_t)info->n_regular * SHA256_LEN, digests,
+			    d);
 	if (!err)
-		err = table(ix, SECTION_EXTENTS, ix->n_extents, sizeof(struct disk_extent),
-			    &ix->extents, d);
-	return err;
+		err = TABLE(ix, SECTION_STRINGS, ix->strings_len, strings, d);
+	if (!err)
+		err = TABLE(ix, SECTION_OWNERS, ix->n_owners, owners, d);
+	if (!err)
+		err = TABLE(ix, SECTION_XATTRS, ix->xattrs_len, xattrs, d);
+	return err ? err : TABLE(ix, SECTION_EXTENTS, ix->n_extents, extents, d);
 }
 
 err_t verify_meta(struct index *ix, struct diag *d)
 {
 	if (!ix->sections[SECTION_META].p)
 		return broken(d, "11", "META is missing");
-	struct disk_tree_meta tree;
+	struct disk_tree_meta tree = {0};
 	err_t err = ix->info.kind == INDEX_LAYER ? verify_layer_meta(ix, &tree, d)
 						 : verify_image_meta(ix, &tree, d);
 	if (err)

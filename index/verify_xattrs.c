@@ -65,7 +65,7 @@ err_t verify_xattrs(const struct index *ix, uint8_t *set_starts, struct diag *d)
 		if (ix->xattrs[i])
 			return broken(d, "13", "XATTRS does not begin with zeroes");
 	while (at < ix->xattrs_len) {
-		uint64_t next;
+		uint64_t next = 0;
 		err_t err = verify_set(ix, at, &next, d);
 		if (err)
 			return err;

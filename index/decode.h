@@ -23,9 +23,11 @@ bool inflate_engine_available(enum inflate_engine e);
  * @c       the row; @blob exactly c->blob_len bytes; @window the encoded window, c->window_len
  * bytes
  * @out     c->stream_len bytes
- * Returns 0, -EBADMSG when the bytes do not give exactly stream_len bytes, -EINVAL for
- * CHUNK_ZSTD_INNER, -ENOMEM. Cost: about 1 ms for 256 KiB with zlib, half of that with ISA-L.
- * Allocates one inflate state.
+ * Returns 0, -EBADMSG when the bytes do not give stream_len bytes (with ISA-L a range that lacks
+ * its last few bytes can give wrong bytes instead: chunk_check_blob before, chunk_check_stream
+ * behind), -EINVAL for CHUNK_ZSTD_INNER, -ENOMEM. What the blob holds behind these bytes is not
+ * looked at. Cost: about 1 ms for 256 KiB with zlib, half of that with ISA-L. Allocates one inflate
+ * state.
  */
 err_t chunk_decode(const struct chunk *c, struct bytes blob, struct bytes window,
 		   enum inflate_engine engine, uint8_t *out) must_check;

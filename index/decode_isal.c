@@ -3,7 +3,8 @@
  * in public fields (read_in, read_in_length), which is how odd bits get in and how the end of a
  * member is found again. It decodes several literals at once and takes the step back when one of
  * them reaches beyond the input, so a few zero bytes are put behind the chunk's last byte: what
- * they decode to is never asked for.
+ * they decode to is never asked for. (If the range lacks its last bytes they may be, and give wrong
+ * output instead of an error; that is for the checks around decoding to find.)
  */
 #include "index/decode_priv.h"
 

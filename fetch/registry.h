@@ -6,10 +6,22 @@
 
 #include "fetch/source.h"
 
+/* Time limits; 0: the default. Tests shorten them. */
+struct registry_timing {
+	unsigned connect_ms, first_byte_ms, stall_ms; /* fetch/http.h */
+	unsigned resolve_ms; /* one manifest or config, all attempts together */
+	unsigned target_ms;  /* a redirect target is used for so long */
+	unsigned denied_ms;  /* a refused login is not tried again sooner */
+};
+
 struct registry_options {
 	bool plain_http; /* --plain-http: http for this host; without it only loopback hosts may
 			    fall back to http */
-	const char *authfile; /* --authfile; NULL: the usual places (fetch/credentials.h) */
+	const char *authfile;	/* --authfile; NULL: the usual places (fetch/credentials.h) */
+	const char *token_host; /* another host that may be given this registry's credentials when
+				   its challenge names it as token server; NULL: none but the
+				   registry's own host and the well-known pairs */
+	struct registry_timing timing; /* zeroes: the defaults */
 };
 
 /*

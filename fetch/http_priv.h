@@ -1,0 +1,93 @@
+/*
+ * http_priv - what the callers' side (http.c) and the network thread (http_multi.c) share
+ *
+ * A transfer belongs to its caller until http_close, which sets `closed`; then the network thread
+ * frees it. Fields are grouped by who may touch them.
+ */
+#ifndef IMGFS_FETCH_HTTP_PRIV_H
+#define IMGFS_FETCH_HTTP_PRIV_H
+
+#include "fetch/http.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum http_phase {
+	HTTP_WAITING, /* for the end of the headers */
+	HTTP_BODY,    /* headers complete; body bytes arrive */
+	HTTP_ENDED,   /* nothing more arrives; err says how it ended */
+};
+
+struct http_transfer {
+	/* written before the network thread sees it, then constant */
+	struct http *http;
+	CURL *easy; /* used by the network thread only, once it has the transfer */
+	struct curl_slist *header_lines;
+	char *form;
+	char *host_shown; /* "host:port" for messages */
+	bool https;
+	bool count_body;
+	bool proxied;
+	unsigned networks;
+	int64_t deadline_ms;
+	enum http_network host_network;
+
+	/* under http->lock */
+	pthread_cond_t changed;
+	enum http_phase phase;
+	err_t err;
+	char error[256];
+	bool closed;	/* the caller is gone */
+	bool paused;	/* the network thread waits for room in the body buffer */
+	uint8_t *body;	/* ring of HTTP_BODY_BUFFER bytes */
+	size_t body_at; /* of the first unread byte */
+	size_t body_n;	/* unread bytes */
+
+	/* the network thread's until phase HTTP_BODY, constant afterwards */
+	struct buf head; /* header lines, each ended by NUL */
+	int status;
+	enum http_network peer_network;
+
+	/* the network thread's */
+	struct http_transfer *next;
+	bool added; /* to the multi handle */
+	bool head_done;
+	bool refused_address;
+	err_t callback_err; /* why one of our callbacks stopped the transfer */
+	int64_t sent_ms;    /* the request went out; 0: not yet */
+	int64_t window_start_ms;
+	uint64_t window_bytes;
+	char curl_error[CURL_ERROR_SIZE];
+};
+
+struct http {
+	struct http_options options;
+	char *ca_file, *ca_dir; /* SSL_CERT_FILE, SSL_CERT_DIR, or NULL */
+	struct buf ca_bundle;	/* system CAs and extra_ca_file; empty without */
+	_Atomic uint64_t requests, body_bytes;
+
+	pthread_mutex_t lock;
+	/* under the lock */
+	bool started, stopping, interrupted;
+	struct http_transfer *incoming;
+
+	/* set before the thread starts */
+	pthread_t thread;
+	CURLM *multi;
+
+	/* the network thread's */
+	struct http_transfer *active;
+	unsigned http2_errors;
+	int64_t http1_until_ms; /* after protocol errors HTTP/2 is left alone for a while */
+	bool suspect;		/* a transfer timed out and none has succeeded since */
+};
+
+/* http_thread_main - the network thread; arg is the struct http. */
+void *http_thread_main(void *arg);
+/* http_setup_callbacks - connect a transfer's easy handle with the network thread's callbacks. */
+void http_setup_callbacks(struct http_transfer *t);
+/* http_transfer_free - a transfer the network thread has not, or no longer. */
+void http_transfer_free(struct http_transfer *t);
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * registry_priv - what the files of the registry client share
+ *
+ *   registry.c           the object: creation, options, interruption
+ *   registry_manifest.c  documents: HEAD, manifests, configs
+ *   registry_blob.c      ranges of blobs as streams
+ *   registry_exchange.c  one request with its redirects and its 401
+ *   registry_auth.c      the authorization in force, and how a new one is got
+ *   registry_target.c    where the registry redirected a blob to, kept while the URL is good
+ *   registry_retry.c     back-off, Retry-After, and the gate in front of a registry that is down
+ *   registry_error.c     what a status means
+ */
+#ifndef IMGFS_FETCH_REGISTRY_PRIV_H
+#define IMGFS_FETCH_REGISTRY_PRIV_H
+
+#include "fetch/challenge.h"
+#include "fetch/http.h"
+#include "fetch/registry.h"
+
+#include <pthread.h>
+
+#define REGISTRY_RESOLVE_MS	  15000 /* one document, all its attempts together */
+#define REGISTRY_RESOLVE_ATTEMPTS 4
+#define REGISTRY_BLOB_ATTEMPTS	  32 /* without progress between them */
+#define REGISTRY_BAD_ANSWERS_MAX  3  /* answers that contradict themselves or the descriptor */
+#define REGISTRY_REDIRECTS_MAX	  5
+#define REGISTRY_TARGET_MS	  300000 /* a redirect target is asked for again after this */
+#define REGISTRY_DENIED_MS	  30000	 /* a refused login is not tried again sooner */
+#define REGISTRY_SCOPES_MAX	  4
+
+enum registry_scheme {
+	SCHEME_UNKNOWN, /* a loopback host: https is tried, then http */
+	SCHEME_HTTPS,
+	SCHEME_HTTP,
+};
+
+/* The authorization in force. Under registry->lock; `busy` marks the one caller that is getting a
+ * new one without holding the lock. */
+struct registry_auth {
+	bool busy;
+	uint64_t generation; /* changes with each new header */
+	char *header;	     /* "Bearer ..." or "Basic ..."; NULL: none yet */
+	int64_t renew_at_ms; /* INT64_MAX: never */
+	int64_t expires_at_ms;
+	struct challenge challenge; /* the last one that was answered */
+	char *scopes[REGISTRY_SCOPES_MAX];
+	size_t n_scopes;
+	int64_t denied_until_ms; /* until then the answer is `denied` without asking */
+	struct diag denied;
+};
+
+/* A registry that fails again and again is asked by one caller at a time, once a second. */
+struct registry_gate {
+	unsigned failures; /* in a row */
+	bool probing;
+	int64_t next_probe_ms;
+	struct diag last;
+};
+
+struct blob_target;
+
+struct registry {
+	struct source base;
+	/* constant */
+	char *host;	  /* that speaks the API, with port if given */
+	char *login_host; /* under which credentials are kept: "docker.io" */
+	char *repo;
+	char *authfile;	  /* NULL: the usual places */
+	char *token_host; /* NULL: none */
+	bool plain_http;
+	struct registry_timing timing; /* all set */
+	struct http *http;
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* any of what follows */
+	/* under the lock */
+	bool interrupted;
+	enum registry_scheme scheme;
+	unsigned
+		networks; /* that others than the registry may lie in; grows from its own address */
+	struct registry_auth auth;
+	struct registry_gate gate;
+	struct blob_target *targets;
+	size_t n_targets;
+};
+
+/* How an operation's attempts go on; one for all requests of a document or a stream. */
+struct retry {
+	int64_t deadline_ms;
+	unsigned failures_max;
+	unsigned failures; /* since the last progress */
+	unsigned bad_answers;
+	/* of the last failure */
+	bool transient;
+	int64_t retry_after_ms;
+};
+
+/* One request to the registry, as its caller sees it. */
+struct exchange {
+	const char *method;	   /* "GET" or "HEAD" */
+	const char *path;	   /* "/v2/..." */
+	const char *what;	   /* for messages: "manifest 1.2" */
+	const char *accept;	   /* NULL: anything */
+	const struct digest *blob; /* keep the redirect target under this name; NULL: do not */
+	bool ranged, no_cache;
+	uint64_t first, last;
+};
+
+/*
+ * registry_exchange - one attempt: authorization, redirects, and a status that is an answer
+ * Gives a transfer with status 200, 206 or 416 (and 3xx for HEAD: it is not followed). Everything
+ * else is an error, with retry->transient and retry->retry_after_ms set for registry_try_again.
+ */
+err_t registry_exchange(struct registry *r, const struct exchange *x, struct retry *retry,
+			struct http_transfer **out, struct diag *d) must_check;
+
+/* registry_try_again - after a failure: 0 when it is time for another attempt (it has waited), else
+ * the error to return. */
+err_t registry_try_again(struct registry *r, struct retry *retry, err_t err,
+			 struct diag *d) must_check;
+/* registry_bad_answer - an answer that contradicts itself: worth another attempt, a few times. */
+err_t registry_bad_answer(struct registry *r, struct retry *retry, const char *what,
+			  const char *why, struct diag *d);
+/* registry_gate_enter - wait for one's turn at a registry that is down; leave says how it went. */
+err_t registry_gate_enter(struct registry *r, int64_t deadline_ms, bool *probing,
+			  struct diag *d) must_check;
+void registry_gate_leave(struct registry *r, bool probing, bool answered, const struct diag *d);
+/* registry_wait_locked - until something changes or now_ms() reaches until_ms; false then. */
+bool registry_wait_locked(struct registry *r, int64_t until_ms);
+
+/* registry_status_error - turn a status that is no answer into an error; reads the body. */
+err_t registry_status_error(struct registry *r, const struct exchange *x, struct retry *retry,
+			    struct http_transfer *t, const char *foreign_host,
+			    struct diag *d) must_check;
+
+/* The authorization to send, a copy, and the generation to quote when it is refused. */
+struct authorization {
+	char *header; /* NULL: none */
+	uint64_t generation;
+};
+void authorization_fini(struct authorization *a);
+/* registry_authorize - the authorization in force, renewed when its time has come. */
+err_t registry_authorize(struct registry *r, int64_t deadline_ms, struct authorization *out,
+			 struct diag *d) must_check;
+/*
+ * registry_answer_401 - get a new authorization
+ * @rounds  how many 401 this request has had before
+ * 0: try the request again. -EACCES (ERR_DENIED): that was final.
+ */
+err_t registry_answer_401(struct registry *r, struct http_transfer *t, uint64_t generation,
+			  unsigned rounds, int64_t deadline_ms, struct diag *d) must_check;
+void registry_auth_fini(struct registry_auth *auth);
+
+/* registry_url - of a path at the registry, with the scheme that is known or to be tried first. */
+err_t registry_url(struct registry *r, enum registry_scheme scheme, const char *path,
+		   struct http_url *out, struct diag *d) must_check;
+/* registry_open - send a request to the registry itself and learn scheme and network from it. */
+err_t registry_open(struct registry *r, struct http_request *request, const char *path,
+		    struct http_url *url, struct http_transfer **out, struct diag *d) must_check;
+
+/*
+ * registry_target_get - the URL a blob was redirected to, or NULL: ask the registry
+ * With *leader set the caller must end with registry_target_put or registry_target_give_up; others
+ * who ask for the same blob wait for that.
+ */
+err_t registry_target_get(struct registry *r, const struct digest *blob, int64_t deadline_ms,
+			  char **url, bool *leader, struct diag *d) must_check;
+/* registry_target_put - url NULL: the registry serves the blob itself. */
+void registry_target_put(struct registry *r, const struct digest *blob, const char *url,
+			 int64_t life_ms);
+void registry_target_give_up(struct registry *r, const struct digest *blob);
+/* registry_target_drop - this URL does not work any more. */
+void registry_target_drop(struct registry *r, const struct digest *blob, const char *url);
+void registry_targets_free(struct registry *r);
+
+extern const struct source_ops registry_ops;
+err_t registry_head(struct source *s, const struct ref *ref, struct digest *out, struct diag *d);
+err_t registry_manifest(struct source *s, const struct ref *ref, const struct digest *by_digest,
+			struct document *out, struct diag *d);
+err_t registry_small_blob(struct source *s, const struct digest *digest, uint64_t size,
+			  struct document *out, struct diag *d);
+err_t registry_stream_open(struct source *s, const struct digest *digest, uint64_t size,
+			   uint64_t off, uint64_t len, int64_t deadline_ms,
+			   struct source_stream **out, struct diag *d);
+err_t registry_stream_read(struct source_stream *st, void *p, size_t n, size_t *got,
+			   struct diag *d);
+void registry_stream_close(struct source_stream *st);
+
+#endif

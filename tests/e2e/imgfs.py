@@ -102,9 +102,9 @@ class Imgfs:
         self.mounts.remove(folder)
 
     def status(self, folder):
-        """The row of `imgfs status --json` for one mount."""
-        found = self.json("status", folder)
-        return found[0] if isinstance(found, list) else found.get("mounts", [found])[0]
+        """What `imgfs status --json` says of one mount."""
+        (found,) = self.json("status", folder)["mounts"]
+        return found
 
     def layer_files(self, *names):
         """Paths of files of these names (index, blob, data, map) of all layers in the store (fetch/STORE.md)."""

@@ -45,7 +45,7 @@ class Registry:
         self.password = password
         os.makedirs(self.folder, exist_ok=True)
         self.ca = make_certificates(self.folder) if tls else None
-        self.log = os.path.join(self.folder, "registry.log")
+        self.log = os.path.join(self.folder, "registry.access")
         self.config = os.path.join(self.folder, "config.yml")
         with open(self.config, "w", encoding="ascii") as file:
             file.write(CONFIG.format(folder=self.folder, port=self.port, tls=self._tls(), auth=self._auth()))

@@ -147,7 +147,7 @@ def test_wrong_bytes_are_never_served(cold, imgfs):
     lines = [line for line in daemon.output().splitlines() if "refused" in line]
     assert 1 <= len(lines) <= 6, daemon.output()
     assert "=" in lines[0] and reference.split("/")[0] in daemon.output()
-    assert imgfs.status(mount)["refused"] >= 1
+    assert imgfs.status(mount)["content"]["refused"] >= 1
 
     flip(blob, half, 1000)
     wait_for(lambda: _succeeds(lambda: read(mount, LARGE)), "right bytes are served again", 40)

@@ -123,5 +123,5 @@ def test_oci_layout_is_as_lazy(imgfs):
     mount = imgfs.mount(f"oci:{layout}:1")
     with open(f"{mount}/app/main.py", encoding="ascii") as file:
         assert "pandas" in file.read()
-    status = imgfs.status(mount)
+    status = imgfs.status(mount)["content"]
     assert 0 < status["fetched_bytes"] < 2 << 20, json.dumps(status)

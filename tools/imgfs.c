@@ -1,20 +1,13 @@
 /*
  * The imgfs command: one table of commands, and what is said about them and about the program.
  */
-#include "index/decode.h"
 #include "tools/cli.h"
 #include "tools/interrupt.h"
+#include "tools/version.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
-
-#ifndef IMGFS_VERSION
-#define IMGFS_VERSION "unknown"
-#endif
-#ifndef IMGFS_LIBRARIES
-#define IMGFS_LIBRARIES "unknown"
-#endif
 
 static int run_help(const struct command *self, int argc, char **argv);
 
@@ -58,15 +51,6 @@ static int print_exit_codes(void)
 	return 0;
 }
 
-static int print_version(void)
-{
-	printf("imgfs " IMGFS_VERSION "\n"
-	       "libraries: " IMGFS_LIBRARIES "\n"
-	       "features: gzip=%s layers=tar,gzip,zstd sources=registry,oci\n",
-	       inflate_engine_available(INFLATE_ISAL) ? "isa-l,zlib" : "zlib");
-	return 0;
-}
-
 static int run_help(const struct command *self, int argc, char **argv)
 {
 	static char option[] = "--help";
@@ -99,8 +83,10 @@ static int run(int argc, char **argv)
 		fprintf(stderr, "imgfs: a command is missing; see 'imgfs help'\n");
 		return ERR_USAGE;
 	}
-	if (is_one_of(argv[1], "--version", "-V"))
-		return print_version();
+	if (is_one_of(argv[1], "--version", "-V")) {
+		version_print();
+		return 0;
+	}
 	if (is_one_of(argv[1], "--help", "-h"))
 		return print_overview();
 	if (argv[1][0] == '-') {

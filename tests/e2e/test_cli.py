@@ -1,4 +1,5 @@
 """The command line as a user meets it: outputs, exit codes, one error line, pipes, terminals, signals."""
+import ctypes
 import hashlib
 import http.server
 import io
@@ -8,6 +9,7 @@ import pty
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tarfile
 import threading
@@ -19,6 +21,7 @@ from images import Layout, noise, tar_of
 from processes import free_port, wait_for
 
 MTIME = 1_709_251_199  # 2024-02-29 23:59:59
+SECTION_DIGESTS = 8  # index/format.h
 COMMANDS = ["mount", "umount", "status", "ls", "tree", "stat", "cat", "inspect", "index", "store"]
 
 
@@ -235,6 +238,42 @@ def test_index_verify(imgfs, layout):
     assert "FAILED" in done.stdout.splitlines()[1] and done.stdout.splitlines()[0].endswith("proven")
 
 
+def xxh3(data):
+    """XXH3-64, from the library that the program uses itself."""
+    library = ctypes.CDLL("libxxhash.so.0")
+    library.XXH3_64bits.restype = ctypes.c_uint64
+    return library.XXH3_64bits(bytes(data), ctypes.c_size_t(len(data)))
+
+
+def change_section(path, wanted, change):
+    """Change a section of an index so that every checksum is right again (index/FORMAT.md, Header and Section table)."""
+    with open(path, "rb") as file:
+        data = bytearray(file.read())
+    sections = struct.unpack_from("<I", data, 16)[0]
+    for row in range(64, 64 + 48 * sections, 48):
+        kind, _, offset, length = struct.unpack_from("<IIQQ", data, row)
+        if kind == wanted:
+            data[offset:offset + length] = change(data[offset:offset + length])
+            struct.pack_into("<Q", data, row + 32, xxh3(data[offset:offset + length]))
+    struct.pack_into("<Q", data, 32, 0)
+    struct.pack_into("<Q", data, 32, xxh3(data[:64 + 48 * sections]))
+    os.unlink(path)
+    with open(path, "wb") as file:
+        file.write(data)
+    os.chmod(path, 0o600)
+
+
+def test_index_verify_finds_a_wrong_index(imgfs, layout):
+    """Every invariant holds, only a content digest is another: a full pass sees it, nothing else can."""
+    imgfs.build(layout.reference)
+    path = next(p for p in imgfs.layer_files("index") if layout.layers[1]["digest"][7:] in p)
+    change_section(path, SECTION_DIGESTS, lambda old: bytes([old[0] ^ 1]) + old[1:])
+    assert "valid layer index" in imgfs.run("index verify", path).stdout
+    done = imgfs.run("index verify", layout.reference, check=False)
+    failed(done, 6, "the store's index is sha256:")
+    assert [("FAILED" in line) for line in done.stdout.splitlines()] == [False, True]
+
+
 def test_index_verify_file(imgfs, layout, scratch):
     imgfs.build(layout.reference)
     with open(imgfs.layer_files("index")[0], "rb") as file:
@@ -267,7 +306,7 @@ def test_help_of_every_command():
         assert done.stdout.startswith(f"Usage: imgfs {name} ") and not done.stderr
         assert subprocess.run([program.BINARY, "help", *name.split()], capture_output=True, text=True, check=True).stdout == done.stdout
     version = subprocess.run([program.BINARY, "--version"], capture_output=True, text=True, check=True).stdout
-    assert re.fullmatch(r"imgfs \d+\.\d+\.\d+\nlibraries: .+\nfeatures: .+\n", version)
+    assert re.fullmatch(r"imgfs \d+\.\d+\.\d+\nlibraries: libfuse .*libcurl/.+\nfeatures: .+\n", version)
     codes = subprocess.run([program.BINARY, "help", "exit-codes"], capture_output=True, text=True, check=True).stdout
     assert [line.split()[0] for line in codes.splitlines()] == [*map(str, range(10)), "130"]
 

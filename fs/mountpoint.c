@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define MOUNTINFO_MAX (64u << 20) /* a hundred thousand mounts with long paths */
@@ -157,9 +158,11 @@ err_t mountpoint_check(const char *path, bool nonempty, char **out, struct diag 
 {
 	auto_free char *canonical = NULL;
 	struct mounted mounted;
+	struct statfs figures;
 	struct stat st;
 
-	if (stat(path, &st) && errno == ENOTCONN)
+	/* The attributes of a dead root may still be cached; these figures never are. */
+	if (statfs(path, &figures) && errno == ENOTCONN)
 		return fail(d, ERR_OTHER, -ENOTCONN,
 			    "%s is a mount whose daemon is gone; run 'imgfs umount %s' first", path,
 			    path);
@@ -213,7 +216,9 @@ static err_t detach_failed(const char *path, err_t err, struct diag *d)
 	if (err == -EBUSY)
 		return fail(d, ERR_OTHER, err,
 			    "%s is in use (EBUSY); end what uses it, or unmount with --lazy", path);
-	return fail_sys(d, err == -EPERM ? ERR_DENIED : ERR_OTHER, err, "umount %s", path);
+	if (err == -EPERM)
+		return fail(d, ERR_DENIED, err, "umount %s: not permitted; root may", path);
+	return fail_sys(d, ERR_OTHER, err, "umount %s", path);
 }
 
 err_t mountpoint_detach(const char *path, bool lazy, struct diag *d)
@@ -235,5 +240,6 @@ err_t mountpoint_detach(const char *path, bool lazy, struct diag *d)
 		return fail_sys(d, ERR_OTHER, err, "can not run fusermount3");
 	if (strstr(said, strerror(EBUSY)))
 		return detach_failed(path, -EBUSY, d);
-	return fail(d, ERR_DENIED, -EPERM, "%s", *said ? said : "fusermount3 failed");
+	return fail(d, ERR_DENIED, -EPERM, "%s; the user who mounted it, or root, may unmount it",
+		    *said ? said : "fusermount3 failed");
 }

@@ -59,7 +59,7 @@ static err_t word_apply(const struct word *w, bool root, struct mount_options *o
 	if (w->effect == WORD_REFUSED)
 		return fail(d, ERR_USAGE, -EINVAL, "-o %s: %s", w->text, w->why);
 	if (w->takes_root && !root)
-		return fail(d, ERR_DENIED, -EPERM, "-o %s: takes root", w->text);
+		return fail(d, ERR_DENIED, -EPERM, "-o %s: takes root; leave it out", w->text);
 	if (w->effect != WORD_NOTHING)
 		*field = w->effect == WORD_SET;
 	return 0;
@@ -78,7 +78,7 @@ static err_t read_ahead_parse(const char *text, bool root, struct mount_options 
 		return fail(d, ERR_USAGE, -EINVAL, "-o read_ahead=%s: 4 to %u KiB", text,
 			    READ_AHEAD_MAX_KIB);
 	if (!root)
-		return fail(d, ERR_DENIED, -EPERM, "-o read_ahead: takes root");
+		return fail(d, ERR_DENIED, -EPERM, "-o read_ahead: takes root; leave it out");
 	o->read_ahead_kib = (unsigned)kib;
 	return 0;
 }

@@ -76,8 +76,14 @@ static err_t mount_failed(const struct session *s, const char *said, struct diag
 
 	if (access("/dev/fuse", F_OK))
 		return fail(d, ERR_OTHER, -ENODEV, "there is no /dev/fuse: 'modprobe fuse'");
-	return fail(d, denied ? ERR_DENIED : ERR_OTHER, denied ? -EPERM : -EIO, "mount on %s: %s",
-		    s->mountpoint, *said ? said : "failed");
+	if (!*said)
+		said = "failed";
+	if (!denied)
+		return fail(d, ERR_OTHER, -EIO, "mount on %s: %s", s->mountpoint, said);
+	return fail(d, ERR_DENIED, -EPERM,
+		    "mount on %s: %s; it takes root, or fusermount3, /dev/fuse open to all, and a "
+		    "mount point that is yours",
+		    s->mountpoint, said);
 }
 
 static err_t mount_tree(struct session *s, struct diag *d)

@@ -9,88 +9,84 @@
 #include "fetch/manifest_priv.h"
 #include "tests/unit/document_text.h"
 
+static const struct {
+	const char *text, *media_type;
+	err_t err;
+	enum manifest_kind kind;
+	const char *part;
+} kinds[] = {
+	{"{'schemaVersion':2,'manifests':[]}", OCI_INDEX, 0, MANIFEST_INDEX, NULL},
+	{"{'schemaVersion':2,'manifests':[]}", "", 0, MANIFEST_INDEX, NULL},
+	{"{'manifests':null}", "", 0, MANIFEST_INDEX, NULL},
+	{"{'schemaVersion':2,'mediaType':'" OCI_INDEX "'}", "", 0, MANIFEST_INDEX, NULL},
+	{"{'schemaVersion':2,'mediaType':'" DOCKER_LIST "','manifests':[]}", "application/json", 0,
+	 MANIFEST_INDEX, NULL},
+	{"{'schemaVersion':2," CONFIG ",'layers':[]}", OCI_MANIFEST, 0, MANIFEST_IMAGE, NULL},
+	{"{'schemaVersion':2," CONFIG ",'layers':null}", "", 0, MANIFEST_IMAGE, NULL},
+	{"{" CONFIG ",'layers':[],'manifests':null}", "", 0, MANIFEST_IMAGE, NULL},
+	{"{" CONFIG ",'layers':[],'fsLayers':null}", "", 0, MANIFEST_IMAGE, NULL},
+	{"{'config':" DESC(DOCKER_CONFIG, SHA_A, "7") "},'layers':[]}", DOCKER_IMAGE, 0,
+	 MANIFEST_IMAGE, NULL},
+	{"{" CONFIG ",'layers':[],'unknown':{'a':[1]}}", "", 0, MANIFEST_IMAGE, NULL},
+	/* One document, two kinds: CVE-2021-41190. */
+	{"{" CONFIG ",'layers':[],'manifests':[]}", "", -EBADMSG, 0, "mixes"},
+	{"{'layers':[],'manifests':[]}", OCI_INDEX, -EBADMSG, 0, "mixes"},
+	{"{" CONFIG ",'manifests':[]}", OCI_INDEX, -EBADMSG, 0, "mixes"},
+	{"{" CONFIG ",'layers':[],'fsLayers':[]}", "", -EBADMSG, 0, "mixes"},
+	{"{'manifests':[],'fsLayers':[]}", "", -EBADMSG, 0, "mixes"},
+	{"{'manifests':[]}", OCI_MANIFEST, -EBADMSG, 0, "fields of an image index"},
+	{"{" CONFIG ",'layers':[]}", OCI_INDEX, -EBADMSG, 0, "fields of an image manifest"},
+	{"{" CONFIG ",'layers':[],'mediaType':'" OCI_INDEX "'}", "", -EBADMSG, 0, "fields"},
+	{"{'mediaType':'" OCI_MANIFEST "','manifests':[]}", OCI_INDEX, -EBADMSG, 0, "calls itself"},
+	{"{" CONFIG ",'layers':[],'mediaType':'" OCI_MANIFEST "'}", DOCKER_IMAGE, -EBADMSG, 0,
+	 "calls itself"},
+	/* What is no image. */
+	{"{'schemaVersion':1,'fsLayers':[],'history':[]}", "", -ENOTSUP, 0, "schema1"},
+	{"{'schemaVersion':1}", "", -ENOTSUP, 0, "schema1"},
+	{"{'schemaVersion':2,'manifests':[]}",
+	 "application/vnd.docker.distribution.manifest.v1+prettyjws", -ENOTSUP, 0, "schema1"},
+	{"{'schemaVersion':3,'manifests':[]}", "", -ENOTSUP, 0, "schemaVersion 3"},
+	{"{'schemaVersion':'2','manifests':[]}", "", -EBADMSG, 0, "schemaVersion"},
+	{"{'config':" DESC("application/vnd.oci.empty.v1+json", SHA_A, "2") "},'layers':[]}", "",
+	 -ENOTSUP, 0, "artifact"},
+	{"{'config':" DESC("application/vnd.amazon.soci.index.v1+json", SHA_A,
+			   "2") "},'layers':[]}",
+	 OCI_MANIFEST, -ENOTSUP, 0, "soci.index"},
+	{"{'config':{'digest':'" SHA_A "','size':2},'layers':[]}", "", -ENOTSUP, 0, "artifact"},
+	{"{'layers':[]}", "", -EBADMSG, 0, "no config"},
+	{"{'config':[],'layers':[]}", "", -EBADMSG, 0, "not an object"},
+	{"{'artifactType':'a/b','blobs':[]}", "application/vnd.oci.artifact.manifest.v1+json",
+	 -ENOTSUP, 0, "artifact"},
+	{"{" CONFIG ",'layers':[]}", "application/vnd.cncf.helm", -ENOTSUP, 0, "helm"},
+	{"{}", "", -EBADMSG, 0, "no manifest"},
+	{"{'mediaType':7,'manifests':[]}", "", -EBADMSG, 0, "mediaType"},
+	/* What is no I-JSON object. */
+	{"", "", -EBADMSG, 0, "JSON"},
+	{"[]", "", -EBADMSG, 0, "not an object"},
+	{"null", "", -EBADMSG, 0, "JSON"},
+	{"{'manifests':[]", "", -EBADMSG, 0, "JSON"},
+	{"{'manifests':[]} x", "", -EBADMSG, 0, "JSON"},
+	{"{'manifests':[],'manifests':[]}", "", -EBADMSG, 0, "duplicate"},
+	{"{'manifests':[],'a':{'b':1,'b':1}}", "", -EBADMSG, 0, "duplicate"},
+	{"{'manifests':[],'a\\u0000':1}", "", -EBADMSG, 0, "JSON"},
+	{"{'manifests':[],'a':'\xff'}", "", -EBADMSG, 0, "decode byte"},
+	{"{'manifests':[],'a':'\xed\xa0\x80'}", "", -EBADMSG, 0, "decode byte"},
+	{"{'manifests':[],'a':9223372036854775808}", "", -EBADMSG, 0, "too big"},
+	{"{'manifests':[],'a':1e999}", "", -EBADMSG, 0, "overflow"},
+	{"{'manifests':[],'a':9223372036854775807}", "", 0, MANIFEST_INDEX, NULL},
+};
+
 static void kind(void **state)
 {
-	static const struct {
-		const char *text, *media_type;
-		err_t err;
-		enum manifest_kind kind;
-		const char *part;
-	} cases[] = {
-		{"{'schemaVersion':2,'manifests':[]}", OCI_INDEX, 0, MANIFEST_INDEX, NULL},
-		{"{'schemaVersion':2,'manifests':[]}", "", 0, MANIFEST_INDEX, NULL},
-		{"{'manifests':null}", "", 0, MANIFEST_INDEX, NULL},
-		{"{'schemaVersion':2,'mediaType':'" OCI_INDEX "'}", "", 0, MANIFEST_INDEX, NULL},
-		{"{'schemaVersion':2,'mediaType':'" DOCKER_LIST "','manifests':[]}",
-		 "application/json", 0, MANIFEST_INDEX, NULL},
-		{"{'schemaVersion':2," CONFIG ",'layers':[]}", OCI_MANIFEST, 0, MANIFEST_IMAGE,
-		 NULL},
-		{"{'schemaVersion':2," CONFIG ",'layers':null}", "", 0, MANIFEST_IMAGE, NULL},
-		{"{" CONFIG ",'layers':[],'manifests':null}", "", 0, MANIFEST_IMAGE, NULL},
-		{"{" CONFIG ",'layers':[],'fsLayers':null}", "", 0, MANIFEST_IMAGE, NULL},
-		{"{'config':" DESC(DOCKER_CONFIG, SHA_A, "7") "},'layers':[]}", DOCKER_IMAGE, 0,
-		 MANIFEST_IMAGE, NULL},
-		{"{" CONFIG ",'layers':[],'unknown':{'a':[1]}}", "", 0, MANIFEST_IMAGE, NULL},
-		/* One document, two kinds: CVE-2021-41190. */
-		{"{" CONFIG ",'layers':[],'manifests':[]}", "", -EBADMSG, 0, "mixes"},
-		{"{'layers':[],'manifests':[]}", OCI_INDEX, -EBADMSG, 0, "mixes"},
-		{"{" CONFIG ",'manifests':[]}", OCI_INDEX, -EBADMSG, 0, "mixes"},
-		{"{" CONFIG ",'layers':[],'fsLayers':[]}", "", -EBADMSG, 0, "mixes"},
-		{"{'manifests':[],'fsLayers':[]}", "", -EBADMSG, 0, "mixes"},
-		{"{'manifests':[]}", OCI_MANIFEST, -EBADMSG, 0, "fields of an image index"},
-		{"{" CONFIG ",'layers':[]}", OCI_INDEX, -EBADMSG, 0, "fields of an image manifest"},
-		{"{" CONFIG ",'layers':[],'mediaType':'" OCI_INDEX "'}", "", -EBADMSG, 0, "fields"},
-		{"{'mediaType':'" OCI_MANIFEST "','manifests':[]}", OCI_INDEX, -EBADMSG, 0,
-		 "calls itself"},
-		{"{" CONFIG ",'layers':[],'mediaType':'" OCI_MANIFEST "'}", DOCKER_IMAGE, -EBADMSG,
-		 0, "calls itself"},
-		/* What is no image. */
-		{"{'schemaVersion':1,'fsLayers':[],'history':[]}", "", -ENOTSUP, 0, "schema1"},
-		{"{'schemaVersion':1}", "", -ENOTSUP, 0, "schema1"},
-		{"{'schemaVersion':2,'manifests':[]}",
-		 "application/vnd.docker.distribution.manifest.v1+prettyjws", -ENOTSUP, 0,
-		 "schema1"},
-		{"{'schemaVersion':3,'manifests':[]}", "", -ENOTSUP, 0, "schemaVersion 3"},
-		{"{'schemaVersion':'2','manifests':[]}", "", -EBADMSG, 0, "schemaVersion"},
-		{"{'config':" DESC("application/vnd.oci.empty.v1+json", SHA_A,
-				   "2") "},'layers':[]}",
-		 "", -ENOTSUP, 0, "artifact"},
-		{"{'config':" DESC("application/vnd.amazon.soci.index.v1+json", SHA_A,
-				   "2") "},'layers':[]}",
-		 OCI_MANIFEST, -ENOTSUP, 0, "soci.index"},
-		{"{'config':{'digest':'" SHA_A "','size':2},'layers':[]}", "", -ENOTSUP, 0,
-		 "artifact"},
-		{"{'layers':[]}", "", -EBADMSG, 0, "no config"},
-		{"{'config':[],'layers':[]}", "", -EBADMSG, 0, "not an object"},
-		{"{'artifactType':'a/b','blobs':[]}",
-		 "application/vnd.oci.artifact.manifest.v1+json", -ENOTSUP, 0, "artifact"},
-		{"{" CONFIG ",'layers':[]}", "application/vnd.cncf.helm", -ENOTSUP, 0, "helm"},
-		{"{}", "", -EBADMSG, 0, "no manifest"},
-		{"{'mediaType':7,'manifests':[]}", "", -EBADMSG, 0, "mediaType"},
-		/* What is no I-JSON object. */
-		{"", "", -EBADMSG, 0, "JSON"},
-		{"[]", "", -EBADMSG, 0, "not an object"},
-		{"null", "", -EBADMSG, 0, "JSON"},
-		{"{'manifests':[]", "", -EBADMSG, 0, "JSON"},
-		{"{'manifests':[]} x", "", -EBADMSG, 0, "JSON"},
-		{"{'manifests':[],'manifests':[]}", "", -EBADMSG, 0, "duplicate"},
-		{"{'manifests':[],'a':{'b':1,'b':1}}", "", -EBADMSG, 0, "duplicate"},
-		{"{'manifests':[],'a\\u0000':1}", "", -EBADMSG, 0, "JSON"},
-		{"{'manifests':[],'a':'\xff'}", "", -EBADMSG, 0, "decode byte"},
-		{"{'manifests':[],'a':'\xed\xa0\x80'}", "", -EBADMSG, 0, "decode byte"},
-		{"{'manifests':[],'a':9223372036854775808}", "", -EBADMSG, 0, "too big"},
-		{"{'manifests':[],'a':1e999}", "", -EBADMSG, 0, "overflow"},
-		{"{'manifests':[],'a':9223372036854775807}", "", 0, MANIFEST_INDEX, NULL},
-	};
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct document doc = document_text(cases[i].text, cases[i].media_type);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct document doc = document_text(kinds[i].text, kinds[i].media_type);
 		struct diag d = DIAG_INIT;
 		enum manifest_kind found = MANIFEST_INDEX;
 		err_t err = manifest_kind_of(&doc, &found, &d);
-		assert_outcome(cases[i].text, err, cases[i].err, &d, cases[i].part);
+		assert_outcome(kinds[i].text, err, kinds[i].err, &d, kinds[i].part);
 		if (!err)
-			assert_int_equal(found, cases[i].kind);
+			assert_int_equal(found, kinds[i].kind);
 		if (err)
 			assert_int_equal(d.cls, err == -ENOTSUP ? ERR_UNSUPPORTED : ERR_INTEGRITY);
 		document_fini(&doc);

@@ -177,8 +177,9 @@ static err_t step_deflate(struct gzip_pass *p, const uint8_t *from, size_t n, si
 		p->trailer_n = 0;
 	} else if (p->z.data_type & AT_BOUNDARY) {
 		p->block_bit = bit_position(p);
-		if (!(p->z.data_type & LAST_BLOCK))
-			gzip_chunk_at_block(&p->chunk, p->block_bit);
+		/* Behind a last block too: the next member, or the end, overrules it before any
+		 * output. */
+		gzip_chunk_at_block(&p->chunk, p->block_bit);
 	} else if (ret == Z_BUF_ERROR && !(p->z.data_type & BEHIND_HEADER)) {
 		/* No progress although there is input: only room is missing. */
 		err = cut_here(p, d);

@@ -7,6 +7,7 @@
  * raw deflate data that get a header and the right trailer, or a script of calls to zlib's deflate.
  */
 #define STREAM_LIMIT	   (1280u << 10) /* a little more than the largest chunk; keeps one run short */
+#define SCRIPT_LIMIT	   (150u << 10)
 #define COLLECT_STREAM_MAX (2 * STREAM_LIMIT)
 #include "tests/unit/chunk_collect.h"
 #include "tests/unit/gzip_build.h"
@@ -50,6 +51,14 @@ static void cook_deflate(struct input in, unsigned flags, struct buf *blob)
 	inflateEnd(&z);
 }
 
+static void repeat(struct buf *data, size_t back, size_t n)
+{
+	BUG_ON(buf_reserve(data, n) != 0);
+	for (uint8_t *at = data->p + data->n, *end = at + n; at < end; at++)
+		*at = *(at - back);
+	data->n += n;
+}
+
 static void add_data(struct input *in, struct buf *data)
 {
 	unsigned op = take_byte(in), len = 1 + take_byte(in) * (op & 0x80 ? 256 : 1);
@@ -59,8 +68,7 @@ static void add_data(struct input *in, struct buf *data)
 	else if (op % 3 == 1 || data->n < 600)
 		fill_text(data, data->n + len, seed);
 	else
-		for (size_t back = 1 + seed * 97 % data->n; len; len--)
-			put_byte(data, data->p[data->n - back]);
+		repeat(data, 1 + seed * 97 % data->n, len);
 }
 
 /* cook_script - a member: pieces of data, each with a level, a strategy and a flush of its own. */
@@ -75,7 +83,7 @@ static void cook_script(struct input *in, unsigned flags, struct buf *blob)
 					      Z_FULL_FLUSH, Z_BLOCK};
 		size_t from = data.n;
 		unsigned how = take_byte(in);
-		if (data.n < STREAM_LIMIT / 2)
+		if (data.n < SCRIPT_LIMIT)
 			add_data(in, &data);
 		deflate_some(&z, (struct bytes){data.p + from, data.n - from},
 			     flushes[how % ARRAY_LEN(flushes)], blob);
@@ -101,7 +109,7 @@ static void cook(struct input in, struct buf *blob)
 		cook_deflate(in, flags, blob);
 		break;
 	default:
-		while (in.n && blob->n < STREAM_LIMIT)
+		while (in.n && blob->n < 2 * SCRIPT_LIMIT)
 			cook_script(&in, flags, blob);
 		break;
 	}
@@ -134,7 +142,7 @@ static void check_chunk(const struct collected *all, const struct chunk *row, st
 	BUG_ON(chunk_check_stream(row, want) != 0);
 	if (row->codec == CHUNK_ZSTD_INNER)
 		return;
-	for (enum inflate_engine e = INFLATE_BEST; e <= INFLATE_ISAL; e++) {
+	for (enum inflate_engine e = INFLATE_ZLIB; e <= INFLATE_ISAL; e++) {
 		if (!inflate_engine_available(e))
 			continue;
 		memset(out, 0xee, row->stream_len);
@@ -218,7 +226,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		auto_free uint8_t *out = xcalloc(1, CHUNK_STREAM_MAX + 2);
 		for (size_t i = 0; i < all.n; i++)
 			check_chunk(&all, &all.rows[i], buf_bytes(&blob), out);
-		for (unsigned i = 0; all.n && i < 4; i++)
+		for (unsigned i = 0; all.n && i < 3; i++)
 			check_lies(&all, buf_bytes(&blob), seed += 77, out);
 	}
 	size_t piece = 1 + seed % 5000;

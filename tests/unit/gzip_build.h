@@ -45,8 +45,10 @@ static inline void fill_text(struct buf *b, size_t n, uint32_t seed)
 
 static inline void fill_random(struct buf *b, size_t n, uint32_t seed)
 {
-	while (b->n < n)
-		put_byte(b, next_random(&seed));
+	BUG_ON(buf_reserve(b, n > b->n ? n - b->n : 0) != 0);
+	for (uint8_t *at = b->p + b->n, *end = b->p + n; at < end; at++)
+		*at = (uint8_t)next_random(&seed);
+	b->n = max_of(b->n, n);
 }
 
 /* fill_far - blocks of 512 random bytes, each of which comes back some 20 KiB later: long matches,

@@ -268,6 +268,31 @@ static void rows_of_empty_blocks(void **state)
 	assert_feed_does_not_matter(buf_bytes(&blob), CHUNK_TARGET_MIN);
 }
 
+/* 32 KiB of a chunk's output are there just before, at and behind the end of what is kept of its
+ * compressed bytes (256 KiB): which comes first must not depend on the pieces. */
+static void the_head_ends_at_the_same_byte(void **state)
+{
+	(void)state;
+	auto_buf struct buf data = {0};
+	fill_text(&data, 70000, 14);
+	fill_random(&data, 100000, 15);
+	for (size_t left = 500; left < 20000; left += 1500) {
+		auto_buf struct buf blob = {0};
+		z_stream z = {0};
+		put_header(&blob, 0);
+		assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, -15, 8, 0), Z_OK);
+		deflate_some(&z, (struct bytes){data.p, 50000}, Z_SYNC_FLUSH, &blob);
+		size_t begin = blob.n;
+		deflate_some(&z, (struct bytes){data.p + 50000, 20000}, Z_SYNC_FLUSH, &blob);
+		while (blob.n - begin < (256u << 10) - left)
+			put(&blob, "\0\0\0\xff\xff", 5);
+		deflate_some(&z, (struct bytes){data.p + 70000, 30000}, Z_FINISH, &blob);
+		deflateEnd(&z);
+		put_trailer(&blob, buf_bytes(&data));
+		assert_feed_does_not_matter(buf_bytes(&blob), 45000);
+	}
+}
+
 static void broken_gzip_is_refused(void **state)
 {
 	(void)state;
@@ -413,6 +438,7 @@ int main(void)
 		cmocka_unit_test(feed_sizes_do_not_matter_inside_blocks),
 		cmocka_unit_test(a_full_chunk_may_end_with_its_block),
 		cmocka_unit_test(rows_of_empty_blocks),
+		cmocka_unit_test(the_head_ends_at_the_same_byte),
 		cmocka_unit_test(broken_gzip_is_refused),
 		cmocka_unit_test(garbage_behind_members_is_refused),
 		cmocka_unit_test(a_blob_without_output_is_stopped),

@@ -278,7 +278,10 @@ err_t image_resolve(struct image *image, const struct platform *wanted, bool exp
 		record_tag(image);
 		return 0;
 	}
-	auto_free char *text = ref_text(&image->ref);
-	diag_prepend(d, "%s", text);
+	/* Once is enough: most errors of a source start with its label. */
+	if (d && !strstr(d->text, image->source->label)) {
+		auto_free char *text = ref_text(&image->ref);
+		diag_prepend(d, "%s", text);
+	}
 	return err;
 }

@@ -449,16 +449,22 @@ static void expire_locked(struct flight_table *t, struct ticket *ticket, int64_t
 
 /* A ticket that has ended but whose copies are under way stays in the list with its old deadline:
  * it is passed over. */
-static int64_t expire_all_locked(struct flight_table *t, int64_t now, struct ticket_list *ended)
+static void expire_all_locked(struct flight_table *t, int64_t now, struct ticket_list *ended)
 {
 	struct ticket *ticket = TAILQ_FIRST(&t->waiting), *next;
-	for (; ticket; ticket = next) {
+	for (; ticket && ticket->deadline_ms <= now; ticket = next) {
 		next = TAILQ_NEXT(ticket, link);
-		if (ticket->deadline_ms > now)
-			return ticket->deadline_ms;
 		if (!ticket->err)
 			expire_locked(t, ticket, now, ended);
 	}
+}
+
+static int64_t next_deadline_locked(struct flight_table *t)
+{
+	const struct ticket *ticket;
+	TAILQ_FOREACH (ticket, &t->waiting, link)
+		if (!ticket->err)
+			return ticket->deadline_ms;
 	return INT64_MAX;
 }
 
@@ -466,7 +472,8 @@ int64_t flights_tick(struct flight_table *t, int64_t now)
 {
 	struct ticket_list ended = TAILQ_HEAD_INITIALIZER(ended);
 	lock_take(&t->lock);
-	int64_t next_ms = expire_all_locked(t, now, &ended);
+	expire_all_locked(t, now, &ended);
+	int64_t next_ms = next_deadline_locked(t);
 	forget_failures_locked(t, now - FAILED_REMEMBER_MS);
 	if (t->n_failed)
 		next_ms = min_of(next_ms, now + FAILED_REMEMBER_MS);

@@ -5,10 +5,10 @@
  */
 #include "fetch/credentials.h"
 
+#include "fetch/json.h"
 #include "fetch/log.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -176,7 +176,9 @@ static bool says_none(const struct buf *output)
 static err_t read_answer(const char *program, const struct buf *output, struct credential *out,
 			 struct diag *d)
 {
-	json_t *root = json_loadb((const char *)output->p, output->n, JSON_REJECT_DUPLICATES, NULL);
+	json_t *root;
+	if (json_parse_object(buf_bytes(output), &root, NULL))
+		return fail(d, ERR_DENIED, -EIO, "%s answered no JSON", program);
 	const char *user = json_string_value(json_object_get(root, "Username"));
 	const char *secret = json_string_value(json_object_get(root, "Secret"));
 	bool good = user && secret;

@@ -4,9 +4,9 @@
  */
 #include "fetch/credentials.h"
 
+#include "fetch/json.h"
 #include "fetch/log.h"
 
-#include <jansson.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -174,14 +174,10 @@ static void search(json_t *root, bool old_format, const char *host, const char *
 err_t credentials_parse(struct bytes json, bool old_format, const char *host, const char *repo,
 			struct credential *out, struct diag *d)
 {
-	json_error_t error;
+	json_t *root;
 	*out = (struct credential){0};
-	json_t *root = json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, &error);
-	if (!json_is_object(root)) {
-		json_decref(root);
-		return fail(d, ERR_USAGE, -EINVAL, "not a credentials file (JSON, line %d)",
-			    error.line);
-	}
+	if (json_parse_object(json, &root, d))
+		return fail(d, ERR_USAGE, -EINVAL, "not a credentials file: no strict JSON object");
 	search(root, old_format, host, repo, out);
 	json_decref(root);
 	return 0;

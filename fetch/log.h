@@ -20,6 +20,7 @@ enum log_level {
 #define LOG_BURST    5
 #define LOG_PERIOD_S 10
 
+/* log_set_level - lines above it are dropped; LOG_LEVEL_WARN at start. */
 void log_set_level(enum log_level level);
 /* log_to_syslog, log_to_fd - where lines go from now on; log_to_fd takes the descriptor. */
 void log_to_syslog(void);

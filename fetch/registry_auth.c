@@ -226,7 +226,7 @@ static void deny_locked(struct registry *r, const struct diag *d)
 {
 	struct registry_auth *auth = &r->auth;
 	if (now_ms() >= auth->denied_until_ms)
-		log_warn("registry.denied", "source=%s cause=\"%s\"", r->base.label, d->text);
+		log_info("registry.denied", "source=%s cause=\"%s\"", r->base.label, d->text);
 	wipe(&auth->header);
 	auth->denied = *d;
 	auth->denied_until_ms = now_ms() + r->timing.denied_ms;

@@ -2,9 +2,9 @@
  * What a status means to the user. The body of an error may be the registry's JSON, a proxy's HTML
  * or nothing; only the JSON's code and message are shown.
  */
+#include "fetch/json.h"
 #include "fetch/registry_priv.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -17,8 +17,9 @@ static void error_text(struct http_transfer *t, char out[ERROR_TEXT_MAX])
 {
 	struct buf body = {0};
 	out[0] = 0;
-	if (http_read_all(t, ERROR_BODY_MAX, &body, NULL) == 0) {
-		json_t *root = json_loadb((const char *)body.p, body.n, 0, NULL);
+	json_t *root = NULL;
+	if (http_read_all(t, ERROR_BODY_MAX, &body, NULL) == 0 &&
+	    json_parse_object(buf_bytes(&body), &root, NULL) == 0) {
 		json_t *first = json_array_get(json_object_get(root, "errors"), 0);
 		const char *code = json_string_value(json_object_get(first, "code"));
 		const char *message = json_string_value(json_object_get(first, "message"));

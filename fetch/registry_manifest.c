@@ -117,7 +117,7 @@ static err_t fetch_verified(struct registry *r, struct exchange *x, const struct
 			return 0;
 		if (x->no_cache)
 			return fail_digest(r, x->what, want, &out->digest, d);
-		log_warn("registry.mismatch", "source=%s what=%s", r->base.label, x->what);
+		log_info("registry.mismatch", "source=%s what=%s", r->base.label, x->what);
 		x->no_cache = true;
 	}
 }

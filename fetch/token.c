@@ -4,7 +4,8 @@
  */
 #include "fetch/token.h"
 
-#include <jansson.h>
+#include "fetch/json.h"
+
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -48,7 +49,9 @@ static bool token_valid(const char *value)
 err_t token_parse(struct bytes json, struct token *out, struct diag *d)
 {
 	*out = (struct token){0};
-	json_t *root = json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
+	json_t *root;
+	if (json_parse_object(json, &root, NULL))
+		return fail(d, ERR_NETWORK, -EPROTO, "the token server's answer is not JSON");
 	const char *access = json_string_value(json_object_get(root, "access_token"));
 	const char *token = json_string_value(json_object_get(root, "token"));
 	const char *value = access && *access ? access : token;

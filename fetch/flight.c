@@ -462,9 +462,9 @@ static void expire_all_locked(struct flight_table *t, int64_t now, struct ticket
 static int64_t next_deadline_locked(struct flight_table *t)
 {
 	const struct ticket *ticket;
-	TAILQ_FOREACH (ticket, &t->waiting, link)
-		if (!ticket->err)
-			return ticket->deadline_ms;
+	TAILQ_FOREACH(ticket, &t->waiting, link)
+	if (!ticket->err)
+		return ticket->deadline_ms;
 	return INT64_MAX;
 }
 

@@ -8,7 +8,7 @@
 #ifndef IMGFS_TESTS_UNIT_CONTENT_WORLD_H
 #define IMGFS_TESTS_UNIT_CONTENT_WORLD_H
 
-#include "tar_build.h"
+#include "tests/unit/tar_build.h"
 
 #include "fetch/content.h"
 #include "fetch/lock.h"

@@ -2,7 +2,7 @@
  * chunk_store: what was put is read back, by everyone who has the layer open; rot, truncation and
  * foreign files are absence, never wrong bytes and never a signal.
  */
-#include "content_world.h"
+#include "tests/unit/content_world.h"
 
 #include "fetch/store_priv.h"
 

@@ -2,7 +2,7 @@
  * content: every codec reads right in any order; one fetch a chunk; lies, silence, dead sources and
  * full disks end as promised; cancelling and freeing at any moment.
  */
-#include "content_world.h"
+#include "tests/unit/content_probe.h"
 
 #include "fetch/flight.h"
 #include "fetch/store_priv.h"
@@ -22,76 +22,6 @@ static struct content_stats stats_of(struct content *c)
 	struct content_stats stats;
 	content_stats(c, &stats);
 	return stats;
-}
-
-/* --- a read that does not block --- */
-
-struct probe {
-	struct read_request r; /* first */
-	struct lock lock;
-	pthread_cond_t changed;
-	unsigned calls;
-	err_t err;
-	uint8_t *buf;
-};
-
-static void probe_done(struct read_request *r, err_t err)
-{
-	struct probe *p = (struct probe *)r;
-	lock_take(&p->lock);
-	p->calls++;
-	p->err = err;
-	pthread_cond_signal(&p->changed);
-	lock_drop(&p->lock);
-}
-
-static struct probe *probe_new(struct world *w, unsigned layer, unsigned file, uint64_t off,
-			       size_t n)
-{
-	struct probe *p = new_of(struct probe);
-	lock_init(&p->lock);
-	condition_init(&p->changed);
-	p->buf = malloc(n);
-	assert_non_null(p->buf);
-	p->r = (struct read_request){.row = world_row(w, layer, file),
-				     .off = off,
-				     .n = n,
-				     .buf = p->buf,
-				     .done = probe_done};
-	return p;
-}
-
-static err_t probe_wait(struct probe *p)
-{
-	lock_take(&p->lock);
-	while (!p->calls)
-		condition_wait(&p->changed, &p->lock, INT64_MAX);
-	err_t err = p->err;
-	lock_drop(&p->lock);
-	return err;
-}
-
-static unsigned probe_calls(struct probe *p)
-{
-	lock_take(&p->lock);
-	unsigned calls = p->calls;
-	lock_drop(&p->lock);
-	return calls;
-}
-
-static void probe_free(struct probe **pp)
-{
-	struct probe *p = take(pp);
-	assert_int_equal(p->calls, 1);
-	pthread_cond_destroy(&p->changed);
-	lock_fini(&p->lock);
-	free(p->buf);
-	free(p);
-}
-
-static void sleep_ms(int ms)
-{
-	usleep((useconds_t)ms * 1000);
 }
 
 /* --- right bytes --- */
@@ -198,34 +128,12 @@ static void drops_a_kept_blob_that_lies(void **state)
 
 /* --- many readers --- */
 
-struct crowd {
-	struct world *w;
-	struct content *c;
-	pthread_barrier_t barrier;
-	unsigned layer;
-	uint64_t off;
-	size_t n;
-	_Atomic unsigned seed;
-};
-
 static void *storm_main(void *arg)
 {
 	struct crowd *crowd = arg;
 	pthread_barrier_wait(&crowd->barrier);
 	world_check_read(crowd->w, crowd->c, crowd->layer, BIG, crowd->off, crowd->n);
 	return NULL;
-}
-
-static void run_crowd(struct crowd *crowd, unsigned n, void *(*body)(void *))
-{
-	pthread_t threads[64];
-	assert_true(n <= ARRAY_LEN(threads));
-	pthread_barrier_init(&crowd->barrier, NULL, n);
-	for (unsigned i = 0; i < n; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, body, crowd), 0);
-	for (unsigned i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
-	pthread_barrier_destroy(&crowd->barrier);
 }
 
 static void storm_is_one_fetch(void **state)

@@ -1,5 +1,5 @@
 /* flight: one flight a chunk, everyone answered exactly once, whatever ends first. */
-#include "tar_build.h"
+#include "tests/unit/tar_build.h"
 
 #include "fetch/flight.h"
 #include "fetch/lock.h"

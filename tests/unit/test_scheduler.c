@@ -1,5 +1,5 @@
 /* scheduler: order, merging, delays, threads that come when needed and go when told. */
-#include "tar_build.h"
+#include "tests/unit/tar_build.h"
 
 #include "fetch/lock.h"
 #include "fetch/log.h"

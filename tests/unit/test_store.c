@@ -1,5 +1,5 @@
 /* store: who may own it, documents, tags, indexes, kept blobs, temporary files, what it takes. */
-#include "content_world.h"
+#include "tests/unit/content_world.h"
 
 #include "fetch/store_priv.h"
 

@@ -92,9 +92,10 @@ static void test_zstd(void **state)
 static void test_image(void **state)
 {
 	(void)state;
+	static const char base[] = "d usr\nd usr/bin\nf%4755 usr/bin/su setuid\ns bin usr/bin\n"
+				   "d etc\nf etc/a 1\nf etc/b 22\nc null 1 3";
 	static const char *const texts[] = {
-		"d usr\nd usr/bin\nf%4755 usr/bin/su setuid\ns bin usr/bin\nd etc\nf etc/a 1\nf "
-		"etc/b 22\nc null 1 3",
+		base,
 		"w etc/.wh.a\nh usr/bin/ping usr/bin/su\nf opt/x/y new",
 		"w opt/x/.wh..wh..opq\nf opt/x/z newer\nf bin/tool below-a-symlink",
 	};

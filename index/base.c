@@ -154,7 +154,7 @@ char *xstrdup(const char *s)
 
 char *xstrndup(const char *s, size_t n)
 {
-	return or_die(strndup(s, n));
+	return or_die(n ? strndup(s, n) : strdup(""));
 }
 
 char *xasprintf(const char *fmt, ...)

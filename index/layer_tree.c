@@ -27,11 +27,13 @@ static bool walk_next(struct walk *w, struct bytes *name)
 {
 	while (w->at < w->rest.n && w->rest.p[w->at] == '/')
 		w->at++;
+	if (w->at == w->rest.n)
+		return false;
 	size_t start = w->at;
 	while (w->at < w->rest.n && w->rest.p[w->at] != '/')
 		w->at++;
 	*name = (struct bytes){w->rest.p + start, w->at - start};
-	return name->n > 0;
+	return true;
 }
 
 /* Put a symlink's target in front of what is left. */

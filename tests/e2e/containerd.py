@@ -9,6 +9,8 @@ version = 2
 root = "{folder}/root"
 state = "{folder}/state"
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.restart"]
+[debug]
+  level = "warn"
 [grpc]
   address = "{folder}/sock"
 [ttrpc]

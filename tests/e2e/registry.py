@@ -2,9 +2,11 @@
 import glob
 import json
 import os
+import time
 
 from processes import Daemon, free_port, listening, run, wait_for
 
+LOG_LAG_S = 0.3  # a line is written a moment after its answer was sent
 USER, PASSWORD = "reader", "correct horse"
 
 CONFIG = """\
@@ -117,6 +119,7 @@ class Traffic:
         return self
 
     def __exit__(self, *_):
+        time.sleep(LOG_LAG_S)
         blobs = [r for r in self.registry.requests()[self.before:] if "/blobs/" in r[1] and r[0] == "GET"]
         self.bytes = sum(r[3] for r in blobs)
         self.ranges = [r for r in blobs if r[2] == 206]

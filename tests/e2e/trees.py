@@ -10,11 +10,18 @@ import stat
 
 
 def walk(root):
-    """Every path below the root with its lstat, as bytes relative to the root (b"" is the root itself)."""
+    """Every path below the root with its lstat, as bytes relative to the root (b"" is the root itself).
+
+    None for a name that is listed and not there: an overlay does that with a whiteout in a directory of its own.
+    """
     root, found, todo = os.fsencode(root), {}, [b""]
     while todo:
         path = todo.pop()
-        found[path] = os.lstat(os.path.join(root, path))
+        try:
+            found[path] = os.lstat(os.path.join(root, path))
+        except FileNotFoundError:
+            found[path] = None
+            continue
         if stat.S_ISDIR(found[path].st_mode):
             todo += [os.path.join(path, name) for name in os.listdir(os.path.join(root, path))]
     return found
@@ -41,13 +48,15 @@ def xattrs(path):
 def link_groups(tree):
     groups = {}
     for path, st in tree.items():
-        if not stat.S_ISDIR(st.st_mode):
+        if st and not stat.S_ISDIR(st.st_mode):
             groups.setdefault(st.st_ino, []).append(path)
     return {path: tuple(sorted(group)) for group in groups.values() for path in group}
 
 
 def facts(root, path, st, groups):
     """All that can be asked about one path."""
+    if st is None:
+        return {"type": "listed, not there"}
     full = os.path.join(os.fsencode(root), path) if path else os.fsencode(root)
     found = {
         "type": stat.S_IFMT(st.st_mode), "mode": stat.S_IMODE(st.st_mode), "owner": (st.st_uid, st.st_gid),

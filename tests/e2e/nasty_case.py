@@ -22,11 +22,11 @@ IMPLIED_WHY = "containerd gives a directory that the archive does not name the t
 class Layer:
     members: bytes
     compression: str = "gzip"
-    media_type: str = ""            # "": what fits the compression
-    ended: bool = True              # two blocks of zeroes behind the members
-    diff_id: str = ""               # "": the true one
+    media_type: str = ""  # "": what fits the compression
+    ended: bool = True  # two blocks of zeroes behind the members
+    diff_id: str = ""  # "": the true one
     damage: typing.Callable = None  # what is done to the blob before its digest is taken
-    spoil: typing.Callable = None   # and after: what is stored under that digest
+    spoil: typing.Callable = None  # and after: what is stored under that digest
 
     def stream(self):
         return self.members + (tarbytes.END if self.ended else b"")
@@ -41,7 +41,7 @@ class Case:
     oracle: str = "containerd"
     differs: dict = dataclasses.field(default_factory=dict)
     why: str = ""
-    reason: str = ""              # REJECTED: part of the message
+    reason: str = ""  # REJECTED: part of the message
     edit: typing.Callable = None  # changes (manifest, config) before they are written
 
     @property
@@ -54,22 +54,26 @@ CASES, REJECTED = {}, {}
 
 def case(expect, **more):
     """Decorator: the function below is a case that must mount."""
+
     def add(make):
         name = make.__name__.replace("_", "-")
         assert name not in CASES and make.__doc__
         CASES[name] = Case(name, make.__doc__, make, expect, **more)
         assert not (CASES[name].differs or CASES[name].oracle == "expect") or CASES[name].why, name
         return make
+
     return add
 
 
 def rejected(reason, **more):
     """Decorator: the function below is an image that must be refused."""
+
     def add(make):
         name = make.__name__.replace("_", "-")
         assert name not in REJECTED and make.__doc__
         REJECTED[name] = Case(name, make.__doc__, make, reason=reason, **more)
         return make
+
     return add
 
 

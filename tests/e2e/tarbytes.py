@@ -21,7 +21,7 @@ def field(value, width):
     """A number field, or what the test gave instead of a number."""
     if isinstance(value, bytes):
         return value.ljust(width, b"\0")
-    if 0 <= value < 8 ** (width - 1):
+    if 0 <= value < 8**(width - 1):
         return b"%0*o\0" % (width - 1, value)
     return base256(value, width)
 
@@ -37,8 +37,20 @@ def checksum(block, signed=False):
     return sum(byte - 256 if signed and byte > 127 else byte for byte in filled)
 
 
-def header(name, kind=b"0", *, mode=0o644, uid=0, gid=0, size=0, mtime=MTIME, link=b"", magic=USTAR, device=(0, 0), prefix=b"",
-           tail=None, signed=False):
+def header(name,
+           kind=b"0",
+           *,
+           mode=0o644,
+           uid=0,
+           gid=0,
+           size=0,
+           mtime=MTIME,
+           link=b"",
+           magic=USTAR,
+           device=(0, 0),
+           prefix=b"",
+           tail=None,
+           signed=False):
     """One header block. `tail` replaces all behind the device numbers (from offset 345)."""
     block = name_bytes(name)[:100].ljust(100, b"\0") + field(mode, 8) + field(uid, 8) + field(gid, 8)
     block += field(size, 12) + field(mtime, 12) + b" " * 8 + kind + name_bytes(link)[:100].ljust(100, b"\0") + magic
@@ -72,7 +84,8 @@ def record(key, value):
 
 def pax(*pairs, kind=b"x"):
     """An extended header of (key, value) pairs; bytes among them are taken as they are."""
-    return member("PaxHeaders/x", kind, b"".join(p if isinstance(p, bytes) else record(*p) for p in pairs))
+    return member("pax_global_header" if kind == b"g" else "PaxHeaders/x", kind,
+                  b"".join(p if isinstance(p, bytes) else record(*p) for p in pairs))
 
 
 def gnu_long(name, kind=b"L"):

@@ -33,6 +33,7 @@ struct record_file {
 	uint32_t version;
 	int32_t pid;
 	int64_t started_at;
+	uint32_t dev_major, dev_minor; /* of the mount */
 	char mountpoint[PATH_MAX], store[PATH_MAX];
 	char reference[REF_TEXT_MAX];
 	char manifest[DIGEST_TEXT_MAX];
@@ -167,9 +168,11 @@ err_t mount_record_new(const struct mount_info *info, struct mount_record **out,
 	return err;
 }
 
-err_t mount_record_show(struct mount_record *r, struct diag *d)
+err_t mount_record_show(struct mount_record *r, const struct mounted *mounted, struct diag *d)
 {
 	BUG_ON(r->name[0] != '.');
+	r->file->dev_major = mounted->dev_major;
+	r->file->dev_minor = mounted->dev_minor;
 	if (renameat(r->dir, r->name, r->dir, r->name + 1))
 		return fail_sys(d, ERR_OTHER, -errno, "record of the mount");
 	memmove(r->name, r->name + 1, strlen(r->name));
@@ -317,6 +320,7 @@ static void list_add(const struct record_file *file, void *arg)
 		.reference = xstrdup(file->reference),
 		.manifest = xstrdup(file->manifest),
 		.store = xstrdup(file->store),
+		.mounted = {file->dev_major, file->dev_minor, true},
 		.started_at = file->started_at,
 		.pid = file->pid,
 	};
@@ -358,7 +362,7 @@ void mount_list_fini(struct mount_list *list)
 }
 
 struct pid_search {
-	const char *mountpoint;
+	const struct mounted *mounted;
 	int pid;
 };
 
@@ -366,16 +370,17 @@ static void search_pid(const struct record_file *file, void *arg)
 {
 	struct pid_search *search = arg;
 
-	if (strcmp(file->mountpoint, search->mountpoint) == 0)
+	if (file->dev_major == search->mounted->dev_major &&
+	    file->dev_minor == search->mounted->dev_minor)
 		search->pid = file->pid;
 }
 
-err_t mounts_wait_gone(const char *mountpoint, int timeout_ms, int *pid)
+err_t mounts_wait_gone(const struct mounted *mounted, int timeout_ms, int *pid)
 {
 	int64_t end = now_ms() + timeout_ms;
 
 	for (;;) {
-		struct pid_search search = {.mountpoint = mountpoint};
+		struct pid_search search = {.mounted = mounted};
 		err_t err = records_each(search_pid, &search, NULL);
 
 		if (err || !search.pid)
@@ -386,4 +391,18 @@ err_t mounts_wait_gone(const char *mountpoint, int timeout_ms, int *pid)
 		}
 		nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
 	}
+}
+
+static void look_only(const struct record_file *file, void *arg)
+{
+	(void)file;
+	(void)arg;
+}
+
+void mounts_clean(void)
+{
+	err_t err = records_each(look_only, NULL, NULL);
+
+	if (err)
+		log_debug("mounts.clean", "error=\"%s\"", strerror(-err));
 }

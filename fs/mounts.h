@@ -12,6 +12,7 @@
 #define IMGFS_FS_MOUNTS_H
 
 #include "fs/counters.h"
+#include "fs/mountpoint.h"
 
 /* What a daemon says about itself; texts are borrowed. */
 struct mount_info {
@@ -32,7 +33,8 @@ err_t mount_record_new(const struct mount_info *info, struct mount_record **out,
 		       struct diag *d) must_check;
 
 /* mount_record_show - the mount is there: list it from now on. */
-err_t mount_record_show(struct mount_record *record, struct diag *d) must_check;
+err_t mount_record_show(struct mount_record *record, const struct mounted *mounted,
+			struct diag *d) must_check;
 
 /* mount_record_counters - in shared memory; valid until mount_record_free. */
 struct counters *mount_record_counters(struct mount_record *record);
@@ -43,6 +45,7 @@ void mount_record_free(struct mount_record **record);
 /* A copy of one live record. */
 struct mount_row {
 	char *mountpoint, *reference, *manifest, *store; /* owned */
+	struct mounted mounted;				 /* its device number */
 	int64_t started_at;				 /* seconds since 1970 */
 	int pid;
 	struct counters_view counters;
@@ -62,10 +65,14 @@ err_t mounts_list(struct mount_list *out, struct diag *d) must_check;
 void mount_list_fini(struct mount_list *list);
 
 /*
- * mounts_wait_gone - wait until no live record names a mount point; stale ones are removed
- * Returns 0, -ETIMEDOUT after timeout_ms, with *pid of a daemon that still runs; -errno. Looks
- * every 10 ms.
+ * mounts_wait_gone - wait until the daemon that serves a mount is gone; stale records are removed
+ * Daemons are told apart by the device number of their mount, since one that was detached lazily,
+ * or that another mount namespace still has, lives on beside a new one on the same path. Returns 0,
+ * -ETIMEDOUT after timeout_ms, with *pid of the daemon; -errno. Looks every 10 ms.
  */
-err_t mounts_wait_gone(const char *mountpoint, int timeout_ms, int *pid) must_check;
+err_t mounts_wait_gone(const struct mounted *mounted, int timeout_ms, int *pid) must_check;
+
+/* mounts_clean - remove stale records. */
+void mounts_clean(void);
 
 #endif

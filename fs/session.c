@@ -15,7 +15,6 @@
 #include "fetch/log.h"
 #include "fs/fusermount.h"
 #include "fs/loop.h"
-#include "fs/mountpoint.h"
 #include "fs/stop.h"
 #include "fs/tune.h"
 
@@ -176,6 +175,11 @@ err_t session_open(const struct session_options *options, struct session **out, 
 	else
 		*out = s;
 	return err;
+}
+
+const struct mounted *session_mounted(const struct session *s)
+{
+	return &s->mounted;
 }
 
 /* ---- the end ---- */

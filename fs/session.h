@@ -8,6 +8,7 @@
 #ifndef IMGFS_FS_SESSION_H
 #define IMGFS_FS_SESSION_H
 
+#include "fs/mountpoint.h"
 #include "fs/options.h"
 #include "fs/ops.h"
 
@@ -41,6 +42,9 @@ err_t session_open(const struct session_options *options, struct session **out,
  */
 err_t session_serve(struct session *s, err_t (*ready)(void *arg, struct diag *d), void *arg,
 		    struct diag *d) must_check;
+
+/* session_mounted - the device number of the mount; valid until session_close. */
+const struct mounted *session_mounted(const struct session *s);
 
 /* session_close - unmounts what is still mounted. All reads must be answered: free the content
  * first. */

@@ -10,7 +10,7 @@
  * The kernel's read-ahead window, and with it the size of a buffered READ. fs/README.md gives the
  * measurements behind the number.
  */
-#define READ_AHEAD_KIB 256
+#define READ_AHEAD_KIB 512
 
 /*
  * tune_read_ahead - set the window of a mount

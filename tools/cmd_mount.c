@@ -162,7 +162,7 @@ static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct 
 	if (!err)
 		err = session_make(m, p, d);
 	if (!err)
-		err = mount_record_show(p->record, d);
+		err = mount_record_show(p->record, session_mounted(p->session), d);
 	if (!err)
 		err = session_serve(p->session, become_ready, m, d);
 	/* Reads in flight are answered while there is still somebody to tell; the record goes last:

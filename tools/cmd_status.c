@@ -19,6 +19,16 @@ static uint64_t uptime_s(const struct mount_row *row)
 	return now > row->started_at ? (uint64_t)(now - row->started_at) : 0;
 }
 
+/* Whether this is what its path shows to us; if not it was detached, or lies in another namespace.
+ */
+static bool is_attached(const struct mount_row *row)
+{
+	struct mounted top;
+
+	return mounted_at(row->mountpoint, &top) == 0 && top.dev_major == row->mounted.dev_major &&
+	       top.dev_minor == row->mounted.dev_minor;
+}
+
 static const char *format_uptime(uint64_t seconds, char text[FORMAT_TEXT_MAX])
 {
 	uint64_t days = seconds / 86400, rest = seconds % 86400;
@@ -53,7 +63,7 @@ static void print_row(const struct mount_row *row)
 	format_name(stdout, BYTES_STR(row->mountpoint));
 	printf("  ");
 	format_name(stdout, BYTES_STR(row->reference));
-	putchar('\n');
+	puts(is_attached(row) ? "" : "  (detached)");
 }
 
 static void print_label(const char *label, const char *value)
@@ -80,6 +90,7 @@ static void print_details(const struct mount_row *row)
 	print_label("image", row->reference);
 	print_label("manifest", row->manifest);
 	print_label("store", row->store);
+	print_label("state", is_attached(row) ? "mounted" : "detached");
 	printf("%-11s %d\n", "pid", row->pid);
 	printf("%-11s %s\n", "uptime", format_uptime(uptime_s(row), up));
 	print_values("upcalls", row->counters.upcalls, row->counters.n_upcalls);
@@ -116,6 +127,7 @@ static void json_row(struct json_out *j, const struct mount_row *row)
 	json_put_bytes(j, "image", BYTES_STR(row->reference));
 	json_put_text(j, "manifest", row->manifest);
 	json_put_bytes(j, "store", BYTES_STR(row->store));
+	json_put_text(j, "state", is_attached(row) ? "mounted" : "detached");
 	json_put_signed(j, "pid", row->pid);
 	json_put_signed(j, "started", row->started_at);
 	json_put_number(j, "uptime_s", uptime_s(row));

@@ -8,16 +8,15 @@
 
 #define DAEMON_END_MS 10000 /* a daemon drains for 5 s at the most, and then only frees memory */
 
-static err_t check_mounted(const char *path, struct diag *d)
+static err_t find_mount(const char *path, struct mounted *out, struct diag *d)
 {
-	struct mounted mounted;
-	err_t err = mounted_at(path, &mounted);
+	err_t err = mounted_at(path, out);
 
 	if (err == -ENOENT)
 		return fail(d, ERR_NOT_FOUND, err, "nothing is mounted on %s", path);
 	if (err)
 		return fail_sys(d, ERR_OTHER, err, "table of mounts");
-	if (!mounted.is_imgfs)
+	if (!out->is_imgfs)
 		return fail(d, ERR_NOT_FOUND, -EINVAL, "what is mounted on %s is not from imgfs",
 			    path);
 	return 0;
@@ -25,17 +24,24 @@ static err_t check_mounted(const char *path, struct diag *d)
 
 static err_t unmount(const char *path, bool lazy, struct diag *d)
 {
+	struct mounted mounted;
+	err_t err = find_mount(path, &mounted, d);
 	int pid = 0;
-	err_t err = check_mounted(path, d);
 
 	if (!err)
 		err = mountpoint_detach(path, lazy, d);
-	/* Also when nothing is mounted: the record of a dead daemon is removed by the look. */
-	if (mounts_wait_gone(path, lazy || err ? 0 : DAEMON_END_MS, &pid) == -ETIMEDOUT && !err &&
-	    !lazy)
-		err = fail(d, ERR_OTHER, -ETIMEDOUT,
-			   "%s is unmounted, but its daemon (process %d) still runs", path, pid);
-	return err;
+	if (err || lazy) {
+		mounts_clean();
+		return err;
+	}
+	err = mounts_wait_gone(&mounted, DAEMON_END_MS, &pid);
+	if (err == -ETIMEDOUT)
+		return fail(
+			d, ERR_OTHER, err,
+			"%s is unmounted, but its daemon (process %d) still runs; another mount "
+			"namespace, say a container's, may have the mount too",
+			path, pid);
+	return err ? fail_sys(d, ERR_OTHER, err, "records of mounts") : 0;
 }
 
 static int run(const struct command *self, int argc, char **argv)

@@ -28,21 +28,21 @@ static unsigned take_byte(struct input *in)
 }
 
 /* cook_deflate - as much of the input as is valid deflate data becomes members. */
-static void cook_deflate(struct input in, unsigned flags, struct buf *blob)
+static void cook_deflate(struct input in, unsigned flags, size_t limit, struct buf *blob)
 {
 	z_stream z = {0};
 	BUG_ON(inflateInit2(&z, -15) != Z_OK);
 	while (in.n) {
 		auto_buf struct buf data = {0};
-		BUG_ON(buf_reserve(&data, STREAM_LIMIT) != 0);
+		BUG_ON(buf_reserve(&data, limit) != 0);
 		BUG_ON(inflateReset(&z) != Z_OK);
 		z.next_in = (Bytef *)(uintptr_t)in.p;
 		z.avail_in = (uInt)in.n;
 		z.next_out = data.p;
-		z.avail_out = STREAM_LIMIT;
+		z.avail_out = (uInt)limit;
 		if (inflate(&z, Z_FINISH) != Z_STREAM_END)
 			break;
-		data.n = STREAM_LIMIT - z.avail_out;
+		data.n = limit - z.avail_out;
 		put_header(blob, flags);
 		put(blob, in.p, in.n - z.avail_in);
 		put_trailer(blob, buf_bytes(&data));
@@ -98,7 +98,8 @@ static void cook_script(struct input *in, unsigned flags, struct buf *blob)
 	put_trailer(blob, buf_bytes(&data));
 }
 
-static void cook(struct input in, struct buf *blob)
+/* cook - only the largest target needs streams that are larger than a chunk can be. */
+static void cook(struct input in, uint32_t target, struct buf *blob)
 {
 	unsigned how = take_byte(&in), flags = how >> 3;
 	switch (how % RECIPES) {
@@ -106,7 +107,8 @@ static void cook(struct input in, struct buf *blob)
 		put(blob, in.p, in.n);
 		break;
 	case RECIPE_DEFLATE:
-		cook_deflate(in, flags, blob);
+		cook_deflate(in, flags, target == CHUNK_STREAM_MAX ? STREAM_LIMIT : SCRIPT_LIMIT,
+			     blob);
 		break;
 	default:
 		while (in.n && blob->n < 2 * SCRIPT_LIMIT)
@@ -220,7 +222,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	struct collected all, again;
 	uint32_t target = targets[take_byte(&in) % ARRAY_LEN(targets)];
 	uint32_t seed = (uint32_t)crc32(0, p, (uInt)n);
-	cook(in, &blob);
+	cook(in, target, &blob);
 	err_t err = collect(buf_bytes(&blob), target, 0, &all);
 	if (!err) {
 		auto_free uint8_t *out = xcalloc(1, CHUNK_STREAM_MAX + 2);

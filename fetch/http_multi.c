@@ -101,6 +101,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	return n;
 }
 
+/* Counted before the reader can see the bytes, so that totals are never behind what was read. */
 static void append_body_locked(struct http_transfer *t, const char *p, size_t n)
 {
 	size_t at = (t->body_at + t->body_n) % HTTP_BODY_BUFFER;
@@ -108,6 +109,10 @@ static void append_body_locked(struct http_transfer *t, const char *p, size_t n)
 	memcpy(t->body + at, p, first);
 	memcpy(t->body, p + first, n - first);
 	t->body_n += n;
+	t->window_bytes += n;
+	if (t->count_body && (t->status == 200 || t->status == 206))
+		atomic_fetch_add(&t->http->body_bytes, n);
+	pthread_cond_signal(&t->changed);
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -125,15 +130,9 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 		result = CURL_WRITEFUNC_PAUSE;
 	} else {
 		append_body_locked(t, p, n);
-		pthread_cond_signal(&t->changed);
 	}
 	pthread_mutex_unlock(&t->http->lock);
-	if (result != n)
-		return result;
-	t->window_bytes += n;
-	if (t->count_body && (t->status == 200 || t->status == 206))
-		atomic_fetch_add(&t->http->body_bytes, n);
-	return n;
+	return result;
 }
 
 void http_setup_callbacks(struct http_transfer *t)

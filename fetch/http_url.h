@@ -15,7 +15,7 @@
 
 /* An absolute http or https URL without user information. All strings are owned. */
 struct http_url {
-	char *text; /* the whole URL, without fragment */
+	char *text; /* the whole URL as it was written, without fragment */
 	char *host; /* lower case; IPv6 addresses in brackets */
 	char *path; /* without query */
 	char *port; /* always set, from the scheme where the URL has none */

@@ -1,0 +1,328 @@
+/*
+ * test_mounts - records of mounts: listed while somebody holds them, removed when nobody does, and
+ * never believed when they are not ours
+ */
+#include "fs/mounts.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char runtime[] = "/tmp/imgfs-mounts.XXXXXX";
+static const struct mounted device = {.dev_major = 0, .dev_minor = 4711, .is_imgfs = true};
+
+static int make_runtime(void **state)
+{
+	(void)state;
+	strcpy(runtime + strlen(runtime) - 6, "XXXXXX");
+	return !mkdtemp(runtime) || setenv("IMGFS_RUNTIME_DIR", runtime, 1);
+}
+
+static char *mounts_path(const char *name)
+{
+	return xasprintf("%s/mounts%s%s", runtime, *name ? "/" : "", name);
+}
+
+/* Names in the runtime directory; -1 when there is none. */
+static int count_files(void)
+{
+	auto_free char *path = mounts_path("");
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+	int n = 0;
+	if (!dir)
+		return -1;
+	while ((entry = readdir(dir)))
+		n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+	closedir(dir);
+	return n;
+}
+
+static int remove_runtime(void **state)
+{
+	auto_free char *command = xasprintf("rm -rf '%s'", runtime);
+	(void)state;
+	return system(command);
+}
+
+static struct mount_record *record_of(const char *mountpoint, bool show)
+{
+	struct mount_info info = {.mountpoint = mountpoint,
+				  .reference = "localhost:5000/app:1",
+				  .manifest = "sha256:00",
+				  .store = "/var/lib/imgfs"};
+	struct mount_record *r = NULL;
+	struct diag d = DIAG_INIT;
+	if (mount_record_new(&info, &r, &d) || (show && mount_record_show(r, &device, &d)))
+		fail_msg("%s", d.text);
+	return r;
+}
+
+static size_t count_listed(void)
+{
+	struct mount_list list;
+	assert_int_equal(mounts_list(&list, NULL), 0);
+	size_t n = list.n;
+	mount_list_fini(&list);
+	return n;
+}
+
+static void test_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(count_listed(), 0);
+	assert_int_equal(count_files(), -1); /* looking makes nothing */
+}
+
+static void test_one(void **state)
+{
+	struct mount_record *r = record_of("/mnt/a", true);
+	struct mount_list list;
+	(void)state;
+	counters_upcall(mount_record_counters(r), 1);
+	assert_int_equal(mounts_list(&list, NULL), 0);
+	assert_int_equal(list.n, 1);
+	assert_string_equal(list.rows[0].mountpoint, "/mnt/a");
+	assert_string_equal(list.rows[0].reference, "localhost:5000/app:1");
+	assert_string_equal(list.rows[0].manifest, "sha256:00");
+	assert_string_equal(list.rows[0].store, "/var/lib/imgfs");
+	assert_int_equal(list.rows[0].pid, getpid());
+	assert_int_equal(list.rows[0].mounted.dev_minor, 4711);
+	assert_in_range(time(NULL) - list.rows[0].started_at, 0, 60);
+	assert_int_equal(list.rows[0].counters.upcalls_total, 1);
+	mount_list_fini(&list);
+	mount_record_free(&r);
+	assert_null(r);
+	assert_int_equal(count_files(), 0);
+}
+
+static void test_not_listed_before_it_is_shown(void **state)
+{
+	struct mount_record *r = record_of("/mnt/a", false);
+	(void)state;
+	assert_int_equal(count_listed(), 0);
+	assert_int_equal(count_files(), 1); /* but not taken for stale */
+	mount_record_free(&r);
+	assert_int_equal(count_files(), 0);
+}
+
+static void test_order(void **state)
+{
+	struct mount_record *b = record_of("/mnt/b", true), *a = record_of("/mnt/a", true);
+	struct mount_list list;
+	(void)state;
+	assert_int_equal(mounts_list(&list, NULL), 0);
+	assert_int_equal(list.n, 2);
+	assert_string_equal(list.rows[0].mountpoint, "/mnt/a");
+	assert_string_equal(list.rows[1].mountpoint, "/mnt/b");
+	mount_list_fini(&list);
+	mount_record_free(&a);
+	mount_record_free(&b);
+}
+
+/* A process that has made a record, and says so; it lives until it is killed. */
+static pid_t start_daemon(const char *mountpoint, bool show)
+{
+	int ends[2];
+	char byte;
+	assert_int_equal(pipe(ends), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		(void)record_of(mountpoint, show);
+		if (write(ends[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	close(ends[1]);
+	return pid;
+}
+
+static void kill_daemon(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_killed(void **state)
+{
+	pid_t pid = start_daemon("/mnt/a", true);
+	int found = 0;
+	(void)state;
+	assert_int_equal(count_listed(), 1);
+	assert_int_equal(mounts_wait_gone(&device, 0, &found), -ETIMEDOUT);
+	assert_int_equal(found, pid);
+	kill_daemon(pid);
+	assert_int_equal(count_files(), 1);
+	assert_int_equal(mounts_wait_gone(&device, 0, &found), 0);
+	assert_int_equal(count_files(), 0);
+}
+
+/* Killed between its record and its mount: swept away too, when it is old. */
+static void test_killed_before_it_was_shown(void **state)
+{
+	pid_t pid = start_daemon("/mnt/a", false);
+	auto_free char *path = mounts_path("");
+	(void)state;
+	kill_daemon(pid);
+	mounts_clean();
+	assert_int_equal(count_files(), 1);
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+	const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] == '.' && strlen(entry->d_name) > 2)
+			assert_int_equal(utimensat(dirfd(dir), entry->d_name, old, 0), 0);
+	closedir(dir);
+	mounts_clean();
+	assert_int_equal(count_files(), 0);
+}
+
+static void test_waiting_for_another_mount(void **state)
+{
+	struct mount_record *r = record_of("/mnt/a", true);
+	struct mounted other = {.dev_minor = 4712};
+	int found = 0;
+	(void)state;
+	assert_int_equal(mounts_wait_gone(&other, 5000, &found), 0);
+	assert_int_equal(found, 0);
+	mount_record_free(&r);
+}
+
+/* Two who look at the same time must not take each other for the daemon. */
+static void test_two_lookers(void **state)
+{
+	pid_t pid = start_daemon("/mnt/a", true);
+	auto_free char *dir_path = mounts_path("");
+	DIR *dir = opendir(dir_path);
+	const struct dirent *entry;
+	int fd = -1;
+	(void)state;
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			fd = openat(dirfd(dir), entry->d_name, O_RDONLY);
+	closedir(dir);
+	kill_daemon(pid);
+	assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), 0);
+	assert_int_equal(count_listed(), 0);
+	assert_int_equal(count_files(), 0);
+	close(fd);
+}
+
+/* Write a file with a lock on it, as a daemon would. */
+static int put_locked(const char *name, const void *p, size_t n)
+{
+	auto_free char *path = mounts_path(name);
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(write_all(fd, p, n), 0);
+	return fd;
+}
+
+static void test_files_that_are_no_records(void **state)
+{
+	struct mount_record *r = record_of("/mnt/a", true);
+	size_t len = 0;
+	uint8_t *copy = NULL;
+	auto_free char *dir_path = mounts_path("");
+	DIR *dir = opendir(dir_path);
+	const struct dirent *entry;
+	(void)state;
+	while ((entry = readdir(dir))) {
+		struct stat st;
+		if (entry->d_name[0] == '.')
+			continue;
+		auto_fd int fd = openat(dirfd(dir), entry->d_name, O_RDONLY);
+		assert_int_equal(fstat(fd, &st), 0);
+		len = (size_t)st.st_size;
+		copy = xcalloc(1, len);
+		assert_int_equal(read_at(fd, copy, len, 0), 0);
+	}
+	closedir(dir);
+	int same = put_locked("same", copy, len);
+	assert_int_equal(count_listed(), 2);
+	int small = put_locked("small", copy, len - 1), empty = put_locked("empty", copy, 0);
+	copy[0] ^= 1;
+	int magic = put_locked("magic", copy, len);
+	copy[0] ^= 1;
+	copy[8] ^= 1;
+	int version = put_locked("version", copy, len);
+	copy[8] ^= 1;
+	memset(copy + 32, 'x', 3 * 4096); /* texts without an end */
+	int endless = put_locked("endless", copy, len);
+	assert_int_equal(count_listed(), 2);
+	const int fds[] = {same, small, empty, magic, version, endless};
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	assert_int_equal(count_listed(), 1); /* and nobody holds them any more */
+	assert_int_equal(count_files(), 1);
+	free(copy);
+	mount_record_free(&r);
+}
+
+static void test_directories_of_others(void **state)
+{
+	struct mount_record *r = record_of("/mnt/a", true);
+	struct mount_info info = {"/mnt/b", "x", "x", "x"};
+	struct mount_list list;
+	struct diag d = DIAG_INIT;
+	auto_free char *path = mounts_path("");
+	(void)state;
+	mount_record_free(&r);
+	assert_int_equal(chmod(path, 0770), 0);
+	assert_int_equal(mount_record_new(&info, &r, &d), -EPERM);
+	assert_null(r);
+	assert_non_null(strstr(d.text, runtime));
+	assert_int_equal(mounts_list(&list, &d), -EPERM);
+	mount_list_fini(&list);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(symlink("/tmp", path), 0);
+	assert_int_not_equal(mount_record_new(&info, &r, &d), 0);
+	assert_null(r);
+}
+
+static void test_texts_that_are_too_long(void **state)
+{
+	char *text = xcalloc(1, 5000);
+	struct mount_record *r = NULL;
+	(void)state;
+	memset(text, 'a', 4999);
+	struct mount_info info = {text, "x", "x", "x"};
+	assert_int_equal(mount_record_new(&info, &r, NULL), -ENAMETOOLONG);
+	assert_null(r);
+	assert_int_equal(count_files(), 0);
+	free(text);
+}
+
+#define case_of(name) cmocka_unit_test_setup_teardown(name, make_runtime, remove_runtime)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		case_of(test_nothing),
+		case_of(test_one),
+		case_of(test_not_listed_before_it_is_shown),
+		case_of(test_order),
+		case_of(test_killed),
+		case_of(test_killed_before_it_was_shown),
+		case_of(test_waiting_for_another_mount),
+		case_of(test_two_lookers),
+		case_of(test_files_that_are_no_records),
+		case_of(test_directories_of_others),
+		case_of(test_texts_that_are_too_long),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -184,10 +184,13 @@ static err_t find_target(struct tree *t, struct bytes path, uint32_t *entry, str
 	return err;
 }
 
-/* overlayfs above the mount would obey these (composefs and umoci drop them as well). */
+/*
+ * user.overlay.* would be obeyed by an overlayfs above the mount; trusted.* belongs to the machine
+ * that made the image (trusted.overlay.* among it), and no unpacker sets it.
+ */
 static bool xattr_is_hidden(struct bytes name)
 {
-	static const char *const prefixes[] = {"trusted.overlay.", "user.overlay."};
+	static const char *const prefixes[] = {"trusted.", "user.overlay."};
 	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
 		size_t n = strlen(prefixes[i]);
 		if (name.n >= n && memcmp(name.p, prefixes[i], n) == 0)
@@ -196,9 +199,10 @@ static bool xattr_is_hidden(struct bytes name)
 	return false;
 }
 
-static err_t node_xattrs(struct tree *t, const struct tar_entry *e, uint32_t *out)
+/* The member's xattrs that may be shown, on top of the set `base`. */
+static err_t add_xattrs(struct tree *t, uint32_t base, const struct tar_entry *e, uint32_t *out)
 {
-	*out = 0;
+	*out = base;
 	if (!e->n_xattrs)
 		return 0;
 	auto_free struct tar_xattr *shown = try_array(e->n_xattrs, sizeof(*shown), TAR_XATTRS_MAX);
@@ -208,7 +212,7 @@ static err_t node_xattrs(struct tree *t, const struct tar_entry *e, uint32_t *ou
 	for (size_t i = 0; i < e->n_xattrs; i++)
 		if (!xattr_is_hidden(e->xattrs[i].name))
 			shown[n++] = e->xattrs[i];
-	return tree_xattrs_add(t, shown, n, out);
+	return tree_xattrs_union(t, base, shown, n, out);
 }
 
 static err_t node_extents(struct tree *t, const struct tar_entry *e, struct tree_node *node)
@@ -249,7 +253,7 @@ static err_t node_of(struct tree *t, const struct tar_entry *e, struct tree_node
 		.mtime = e->mtime,
 		.mtime_ns = e->mtime_ns,
 	};
-	err_t err = node_xattrs(t, e, &node->xattrs);
+	err_t err = add_xattrs(t, 0, e, &node->xattrs);
 	if (err)
 		return err;
 	switch (e->type) {
@@ -302,43 +306,61 @@ static err_t add_whiteout(struct tree *t, uint32_t dir, struct bytes hidden, str
 	return err ? err : tree_link(t, dir, hidden, node);
 }
 
+/* A link to something that this layer does not have; the merge looks for it in the layers below. */
+static err_t add_lower_link(struct tree *t, struct bytes target, uint32_t dir, struct bytes name)
+{
+	struct tree_node link = {.flags = INODE_LOWER_LINK};
+	uint32_t node;
+	err_t err = tree_bytes(t, target, &link.target);
+	if (!err)
+		err = tree_add_node(t, &link, &node);
+	return err ? err : replace(t, dir, name, node);
+}
+
+/* A link's own header is applied to the inode, as unpackers do after link(2). */
+static err_t apply_link_header(struct tree *t, const struct tar_entry *e, uint32_t node)
+{
+	uint32_t xattrs;
+	struct tree_node *n = tree_node(t, node);
+	if (n->flags & INODE_LOWER_LINK)
+		return 0;
+	err_t err = add_xattrs(t, n->xattrs, e, &xattrs);
+	if (err)
+		return err;
+	n->xattrs = xattrs;
+	n->uid = e->uid;
+	n->gid = e->gid;
+	n->mtime = e->mtime;
+	n->mtime_ns = e->mtime_ns;
+	if (!S_ISLNK(n->mode))
+		n->mode = (n->mode & S_IFMT) | e->mode;
+	return 0;
+}
+
 static err_t add_hard_link(struct tree *t, const struct tar_entry *e, uint32_t dir,
 			   struct bytes name, struct diag *d)
 {
 	auto_buf struct buf cleaned = {0}, lower_path = {0};
 	err_t err = clean_path(e->link, &cleaned);
-	uint32_t target, node;
+	uint32_t target;
 	if (!err)
 		err = find_target(t, buf_bytes(&cleaned), &target, &lower_path);
 	if (err)
 		return err;
 	if (cleaned.n == 0)
 		return fail(d, ERR_INTEGRITY, -EBADMSG, "a hard link to the root directory");
-	bool here = target != TREE_NONE &&
-		    !(tree_node(t, tree_entry(t, target)->node)->flags & INODE_WHITEOUT);
-	if (!here) {
-		struct tree_node link = {.flags = INODE_LOWER_LINK,
-					 .uid = e->uid,
-					 .gid = e->gid,
-					 .mtime = e->mtime,
-					 .mtime_ns = e->mtime_ns};
-		err = tree_bytes(t, buf_bytes(&lower_path), &link.target);
-		if (!err)
-			err = tree_add_node(t, &link, &node);
-		return err ? err : replace(t, dir, name, node);
-	}
+	if (target == TREE_NONE ||
+	    (tree_node(t, tree_entry(t, target)->node)->flags & INODE_WHITEOUT))
+		return add_lower_link(t, buf_bytes(&lower_path), dir, name);
 	if (target == tree_lookup(t, dir, name))
 		return 0;
-	node = tree_entry(t, target)->node;
-	struct tree_node *n = tree_node(t, node);
-	if (S_ISDIR(n->mode))
+	uint32_t node = tree_entry(t, target)->node;
+	if (S_ISDIR(tree_node(t, node)->mode))
 		return fail(d, ERR_INTEGRITY, -EBADMSG, "a hard link to a directory");
-	/* The link's own header is applied to the inode, as every unpacker does after link(2). */
-	n->uid = e->uid;
-	n->gid = e->gid;
-	n->mtime = e->mtime;
-	n->mtime_ns = e->mtime_ns;
-	return replace(t, dir, name, node);
+	err = apply_link_header(t, e, node);
+	if (err == -EBADMSG)
+		return fail(d, ERR_INTEGRITY, err, "more xattrs than a file can have");
+	return err ? err : replace(t, dir, name, node);
 }
 
 static err_t add_plain(struct tree *t, const struct tar_entry *e, uint32_t dir, struct bytes name,

@@ -310,11 +310,6 @@ static err_t resolve_lower_links(struct merge *m, struct diag *d)
 				    "layer %u has a hard link to '%.*s', which is %s", m->layer + 1,
 				    (int)min_of(target.n, (size_t)200), (const char *)target.p,
 				    err ? "in no layer below it" : "a directory");
-		struct tree_node *n = tree_node(m->tree, node);
-		n->uid = inode.uid;
-		n->gid = inode.gid;
-		n->mtime = inode.mtime;
-		n->mtime_ns = inode.mtime_ns;
 		m->node_of[row] = node;
 	}
 	return 0;

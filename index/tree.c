@@ -7,6 +7,7 @@
 #include "index/tree.h"
 
 #include "index/intern.h"
+#include "index/xattr_set.h"
 
 #include <sys/stat.h>
 #include <xxhash.h>
@@ -279,48 +280,15 @@ struct tree_extent *tree_extents(struct tree *t, size_t n)
 	return arena_alloc(t, n * sizeof(struct tree_extent));
 }
 
-static int xattr_order(const void *a, const void *b)
-{
-	return bytes_compare(((const struct tar_xattr *)a)->name,
-			     ((const struct tar_xattr *)b)->name);
-}
-
-static err_t xattr_set_append(struct buf *out, const struct tar_xattr *sorted, size_t n)
-{
-	size_t start = out->n;
-	struct disk_xattr_set head = {.n_xattrs = put_le32((uint32_t)n)};
-	err_t err = buf_append(out, &head, sizeof(head));
-	for (size_t i = 0; i < n && !err; i++) {
-		struct disk_xattr x = {.value_len = put_le32((uint32_t)sorted[i].value.n),
-				       .name_len = (uint8_t)sorted[i].name.n};
-		err = buf_append(out, &x, sizeof(x));
-		if (!err)
-			err = buf_append(out, sorted[i].name.p, sorted[i].name.n);
-		if (!err)
-			err = buf_append(out, sorted[i].value.p, sorted[i].value.n);
-	}
-	if (!err)
-		err = buf_append_zeros(out, (4 - out->n % 4) % 4);
-	if (err)
-		return err;
-	head.len = put_le32((uint32_t)(out->n - start));
-	memcpy(out->p + start, &head, sizeof(head));
-	return 0;
-}
-
 err_t tree_xattrs_add(struct tree *t, const struct tar_xattr *xattrs, size_t n, uint32_t *out)
 {
-	*out = 0;
-	if (n == 0)
-		return 0;
-	auto_free struct tar_xattr *sorted = try_array(n, sizeof(*sorted), TAR_XATTRS_MAX);
-	if (!sorted)
-		return -ENOMEM;
-	memcpy(sorted, xattrs, n * sizeof(*sorted));
-	qsort(sorted, n, sizeof(*sorted), xattr_order);
-	auto_buf struct buf set = {0};
-	err_t err = xattr_set_append(&set, sorted, n);
-	return err ? err : intern_add(&t->xattrs, buf_bytes(&set), out);
+	return xattr_set_add(&t->xattrs, 0, xattrs, n, out);
+}
+
+err_t tree_xattrs_union(struct tree *t, uint32_t set, const struct tar_xattr *xattrs, size_t n,
+			uint32_t *out)
+{
+	return xattr_set_add(&t->xattrs, set, xattrs, n, out);
 }
 
 struct bytes tree_xattrs_section(const struct tree *t)

@@ -87,6 +87,10 @@ struct tree_extent *tree_extents(struct tree *t, size_t n);
  */
 err_t tree_xattrs_add(struct tree *t, const struct tar_xattr *xattrs, size_t n,
 		      uint32_t *out) must_check;
+/* tree_xattrs_union - the set with more xattrs in it; the new ones win. -EBADMSG: more than an
+ * inode can have. */
+err_t tree_xattrs_union(struct tree *t, uint32_t set, const struct tar_xattr *xattrs, size_t n,
+			uint32_t *out) must_check;
 /* tree_xattrs_section - the encoded sets. */
 struct bytes tree_xattrs_section(const struct tree *t);
 

@@ -235,12 +235,17 @@ static uint32_t subdirectories(const struct tree_sections *ts, const struct tree
 	return n;
 }
 
+/* Times that 34 bits do not hold are moved to the nearest one that they do. */
 static uint64_t time_word(const struct tree_node *n)
 {
-	int64_t s = n->mtime;
-	s = max_of(s, -FORMAT_TIME_BIAS);
-	s = min_of(s, FORMAT_TIME_BIAS - 1);
-	return (uint64_t)(s + FORMAT_TIME_BIAS) | (uint64_t)n->mtime_ns << 34;
+	uint64_t seconds = (uint64_t)n->mtime + (uint64_t)FORMAT_TIME_BIAS, ns = n->mtime_ns;
+	if (n->mtime < -FORMAT_TIME_BIAS)
+		seconds = ns = 0;
+	if (n->mtime >= FORMAT_TIME_BIAS) {
+		seconds = (UINT64_C(1) << 34) - 1;
+		ns = 999999999;
+	}
+	return seconds | ns << 34;
 }
 
 static err_t write_inode(struct tree_sections *ts, uint32_t row)

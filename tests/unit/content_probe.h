@@ -76,6 +76,24 @@ static inline void sleep_ms(int ms)
 	usleep((useconds_t)ms * 1000);
 }
 
+static inline struct content_stats stats_of(struct content *c)
+{
+	struct content_stats stats;
+	content_stats(c, &stats);
+	return stats;
+}
+
+static inline unsigned stored_chunks(struct world *w, unsigned layer)
+{
+	uint32_t chunks;
+	uint64_t bytes;
+	struct chunk_store *cs;
+	assert_int_equal(chunk_store_open(w->store, w->layers[layer], &cs, NULL), 0);
+	chunk_store_stored(cs, &chunks, &bytes);
+	chunk_store_close(&cs);
+	return chunks;
+}
+
 /* --- many threads --- */
 
 struct crowd {

@@ -34,6 +34,7 @@ enum world_codec {
 struct script {
 	_Atomic int delay_ms;	 /* before each read */
 	_Atomic int lies;	 /* so many more opens give wrong bytes; negative: all */
+	_Atomic int lie_at;	 /* only this byte of the blob is wrong; 0: some in every piece */
 	_Atomic int failures;	 /* so many more opens fail with `error`; negative: all */
 	_Atomic int error;	 /* -errno */
 	_Atomic int silent;	 /* reads block until the deadline or the interrupt */
@@ -66,7 +67,7 @@ struct world {
 struct world_stream {
 	struct source_stream base; /* first */
 	const uint8_t *p;
-	uint64_t left, given;
+	uint64_t off, left, given;
 	int64_t deadline_ms;
 	bool lie, silent;
 };
@@ -114,6 +115,7 @@ static inline err_t world_open(struct source *s, const struct digest *digest, ui
 		struct world_stream *st = new_of(struct world_stream);
 		*st = (struct world_stream){.base = {s},
 					    .p = w->blobs[i].p + off,
+					    .off = off,
 					    .left = len,
 					    .deadline_ms = deadline_ms,
 					    .lie = world_take(&w->script.lies),
@@ -124,6 +126,15 @@ static inline err_t world_open(struct source *s, const struct digest *digest, ui
 		return 0;
 	}
 	return (fail)(d, ERR_NOT_FOUND, -ENOENT, "no such blob");
+}
+
+static inline void world_lie(struct world *w, const struct world_stream *st, uint8_t *p, size_t n)
+{
+	uint64_t at = (uint64_t)atomic_load(&w->script.lie_at), from = st->off + st->given;
+	if (!at)
+		p[n / 2] ^= 0x40;
+	else if (at >= from && at < from + n)
+		p[at - from] ^= 0x40;
 }
 
 static inline err_t world_read(struct source_stream *base, void *p, size_t n, size_t *got,
@@ -149,7 +160,7 @@ static inline err_t world_read(struct source_stream *base, void *p, size_t n, si
 	*got = min_of((uint64_t)n, most);
 	memcpy(p, st->p, *got);
 	if (st->lie && *got)
-		((uint8_t *)p)[*got / 2] ^= 0x40;
+		world_lie(w, st, p, *got);
 	st->p += *got;
 	st->left -= *got;
 	st->given += *got;

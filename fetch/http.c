@@ -17,7 +17,8 @@
 #define CURL_CHUNK	  (128u << 10) /* one read from a socket; must fit the body buffer */
 #define CONNECTION_LIFE_S 600	       /* so that a rotated or expired certificate is noticed */
 #define CONNECTION_IDLE_S 60
-#define NAME_CACHE_S	  5 /* an address that changed is not kept for long */
+#define NAME_CACHE_S	  5	  /* an address that changed is not kept for long */
+#define WAIT_MAX_MS	  3600000 /* so that a deadline may be "never" */
 #define CA_BUNDLE_MAX	  (8u << 20)
 
 static const char SYSTEM_CA_FILE[] = "/etc/ssl/certs/ca-certificates.crt";
@@ -33,23 +34,21 @@ static char *copy_env(const char *name)
 	return value && *value ? xstrdup(value) : NULL;
 }
 
-/* libcurl takes one bundle only: extra authorities are put behind the system's. */
-static void load_bundle(struct http *http, const char *extra)
+/* libcurl takes one bundle only: a host's own authorities are put behind the system's. */
+static void load_own_bundle(struct http *http, struct bytes own)
 {
-	struct buf more = {0};
-	err_t err = read_file(http->ca_file ? http->ca_file : SYSTEM_CA_FILE, CA_BUNDLE_MAX,
-			      &http->ca_bundle);
+	const char *system = http->ca_file ? http->ca_file : SYSTEM_CA_FILE;
+	err_t err = read_file(system, CA_BUNDLE_MAX, &http->own_bundle);
 	if (err && err != -ENOENT)
-		log_warn("tls.bundle", "error=%d reading the system's certificates", -err);
-	err = read_file(extra, CA_BUNDLE_MAX, &more);
-	http->ca_bundle.limit = 0;
-	if (!err)
-		err = buf_append(&http->ca_bundle, "\n", 1);
-	if (!err)
-		err = buf_append(&http->ca_bundle, more.p, more.n);
-	if (err)
-		log_warn("tls.bundle", "file=%s error=%d", extra, -err);
-	buf_fini(&more);
+		log_warn("tls.trust", "file=%s error=%d", system, -err);
+	http->own_bundle.limit = 0;
+	BUG_ON(buf_append(&http->own_bundle, "\n", 1) ||
+	       buf_append(&http->own_bundle, own.p, own.n));
+}
+
+static char *copy_or_null(const char *s)
+{
+	return s ? xstrdup(s) : NULL;
 }
 
 struct http *http_new(const struct http_options *options)
@@ -58,7 +57,6 @@ struct http *http_new(const struct http_options *options)
 	pthread_once(&once, curl_start);
 	struct http *http = new_of(struct http);
 	http->options = *options;
-	http->options.extra_ca_file = NULL;
 	if (!http->options.connect_ms)
 		http->options.connect_ms = HTTP_CONNECT_MS;
 	if (!http->options.first_byte_ms)
@@ -67,8 +65,11 @@ struct http *http_new(const struct http_options *options)
 		http->options.stall_ms = HTTP_STALL_MS;
 	http->ca_file = copy_env("SSL_CERT_FILE");
 	http->ca_dir = copy_env("SSL_CERT_DIR");
-	if (options->extra_ca_file)
-		load_bundle(http, options->extra_ca_file);
+	http->own_host = copy_or_null(options->own_host);
+	http->own_certificate = copy_or_null(options->own_certificate);
+	http->own_key = copy_or_null(options->own_key);
+	if (options->own_authorities.n)
+		load_own_bundle(http, options->own_authorities);
 	pthread_mutex_init(&http->lock, NULL);
 	return http;
 }
@@ -89,7 +90,10 @@ void http_free(struct http **pp)
 	if (http->multi)
 		curl_multi_cleanup(http->multi);
 	pthread_mutex_destroy(&http->lock);
-	buf_fini(&http->ca_bundle);
+	buf_fini(&http->own_bundle);
+	free(http->own_host);
+	free(http->own_certificate);
+	free(http->own_key);
 	free(http->ca_file);
 	free(http->ca_dir);
 	free(http);
@@ -155,20 +159,25 @@ static void build_headers(struct http_transfer *t, const struct http_request *re
 #define set(option, value) BUG_ON(curl_easy_setopt(t->easy, option, value) != CURLE_OK)
 
 /* The one place that decides trust: every connection of every kind goes through it. */
-static void setup_tls(struct http_transfer *t)
+static void setup_tls(struct http_transfer *t, const struct http_request *request)
 {
 	struct http *http = t->http;
+	bool own = http->own_host && strcmp(http->own_host, request->url->host) == 0;
 	set(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	set(CURLOPT_SSL_VERIFYPEER, 1L);
 	set(CURLOPT_SSL_VERIFYHOST, 2L);
-	if (http->ca_bundle.n) {
-		struct curl_blob blob = {http->ca_bundle.p, http->ca_bundle.n, CURL_BLOB_NOCOPY};
+	if (own && http->own_bundle.n) {
+		struct curl_blob blob = {http->own_bundle.p, http->own_bundle.n, CURL_BLOB_NOCOPY};
 		set(CURLOPT_CAINFO_BLOB, &blob);
 	} else if (http->ca_file) {
 		set(CURLOPT_CAINFO, http->ca_file);
 	}
 	if (http->ca_dir)
 		set(CURLOPT_CAPATH, http->ca_dir);
+	if (own && http->own_certificate) {
+		set(CURLOPT_SSLCERT, http->own_certificate);
+		set(CURLOPT_SSLKEY, http->own_key);
+	}
 }
 
 /* Everything libcurl would do on its own with redirects, credentials or other protocols is off. */
@@ -248,7 +257,7 @@ static struct http_transfer *transfer_new(struct http *http, const struct http_r
 	pthread_condattr_destroy(&attr);
 	t->easy = curl_easy_init();
 	BUG_ON(!t->easy);
-	setup_tls(t);
+	setup_tls(t, request);
 	setup_safety(t);
 	setup_connection(t);
 	setup_request(t, request);
@@ -298,9 +307,11 @@ static err_t hand_over(struct http_transfer *t, struct diag *d)
 /* Wait for a change; false when the deadline has passed. */
 static bool wait_locked(struct http_transfer *t)
 {
-	struct timespec until = {.tv_sec = t->deadline_ms / 1000,
-				 .tv_nsec = t->deadline_ms % 1000 * 1000000};
-	return pthread_cond_timedwait(&t->changed, &t->http->lock, &until) != ETIMEDOUT;
+	int64_t now = now_ms(), until_ms = min_of(t->deadline_ms, now + WAIT_MAX_MS);
+	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+	if (now < until_ms)
+		pthread_cond_timedwait(&t->changed, &t->http->lock, &until);
+	return now_ms() < t->deadline_ms;
 }
 
 static err_t fail_transfer_locked(struct http_transfer *t, struct diag *d)

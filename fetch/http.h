@@ -32,7 +32,9 @@
 
 struct http_options {
 	unsigned connect_ms, first_byte_ms, stall_ms; /* 0: the constants above */
-	const char *extra_ca_file; /* PEM file trusted besides the system's; NULL: none */
+	const char *own_host; /* as in http_url: the host that the rest is for; NULL: none */
+	struct bytes own_authorities;	       /* PEM, trusted besides the system's */
+	const char *own_certificate, *own_key; /* files to show there; NULL: none */
 };
 
 struct http;

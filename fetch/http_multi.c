@@ -230,9 +230,11 @@ static void explain(struct http_transfer *t, CURLcode code, err_t err, char *why
 	else if (err == -EHOSTUNREACH)
 		snprintf(why, n, "not reachable (%.180s)", detail);
 	else if (err == -EKEYREJECTED)
-		snprintf(why, n, "certificate not accepted (%.180s)", detail);
+		snprintf(why, n,
+			 "certificate not accepted (%.150s); SSL_CERT_FILE names authorities",
+			 detail);
 	else if (err == -EPROTONOSUPPORT)
-		snprintf(why, n, "no TLS connection (%.180s)", detail);
+		snprintf(why, n, "no TLS connection (%.150s); --plain-http does without", detail);
 	else
 		snprintf(why, n, "%.200s", detail);
 }

@@ -63,8 +63,9 @@ struct http_transfer {
 
 struct http {
 	struct http_options options;
-	char *ca_file, *ca_dir; /* SSL_CERT_FILE, SSL_CERT_DIR, or NULL */
-	struct buf ca_bundle;	/* system CAs and extra_ca_file; empty without */
+	char *ca_file, *ca_dir;			    /* SSL_CERT_FILE, SSL_CERT_DIR, or NULL */
+	char *own_host, *own_certificate, *own_key; /* copies of the options, or NULL */
+	struct buf own_bundle; /* the system's authorities and own_authorities; empty without */
 	_Atomic uint64_t requests, body_bytes;
 
 	pthread_mutex_t lock;

@@ -6,6 +6,7 @@
 #include "fetch/registry_priv.h"
 
 #include "fetch/log.h"
+#include "fetch/tls_trust.h"
 
 #include <string.h>
 
@@ -43,6 +44,47 @@ static enum registry_scheme first_scheme(const struct registry *r)
 	return ref_host_is_loopback(r->host) ? SCHEME_UNKNOWN : SCHEME_HTTPS;
 }
 
+/* The client that speaks for this registry only, with what the user trusts and shows there. */
+static err_t make_client(struct registry *r, struct diag *d)
+{
+	struct tls_trust trust;
+	struct http_url url;
+	err_t err = registry_url(r, SCHEME_HTTPS, "/v2/", &url, d);
+	if (err)
+		return err;
+	tls_trust_load(r->login_host, &trust);
+	struct http_options options = {
+		.connect_ms = r->timing.connect_ms,
+		.first_byte_ms = r->timing.first_byte_ms,
+		.stall_ms = r->timing.stall_ms,
+		.own_host = url.host,
+		.own_authorities = buf_bytes(&trust.authorities),
+		.own_certificate = trust.certificate,
+		.own_key = trust.key,
+	};
+	r->http = http_new(&options);
+	tls_trust_fini(&trust);
+	http_url_fini(&url);
+	return 0;
+}
+
+static void registry_free(struct source *s)
+{
+	struct registry *r = (struct registry *)s;
+	http_free(&r->http);
+	registry_targets_free(r);
+	registry_auth_fini(&r->auth);
+	pthread_cond_destroy(&r->changed);
+	pthread_mutex_destroy(&r->lock);
+	free(r->base.label);
+	free(r->host);
+	free(r->login_host);
+	free(r->repo);
+	free(r->authfile);
+	free(r->token_host);
+	free(r);
+}
+
 err_t registry_source_new(const struct ref *ref, const struct registry_options *options,
 			  struct source **out, struct diag *d)
 {
@@ -64,32 +106,13 @@ err_t registry_source_new(const struct ref *ref, const struct registry_options *
 	timing_defaults(&r->timing);
 	r->scheme = first_scheme(r);
 	r->networks = HTTP_NET_PUBLIC;
-	struct http_options http = {
-		.connect_ms = r->timing.connect_ms,
-		.first_byte_ms = r->timing.first_byte_ms,
-		.stall_ms = r->timing.stall_ms,
-	};
-	r->http = http_new(&http);
 	init_lock(r);
-	*out = &r->base;
-	return 0;
-}
-
-static void registry_free(struct source *s)
-{
-	struct registry *r = (struct registry *)s;
-	http_free(&r->http);
-	registry_targets_free(r);
-	registry_auth_fini(&r->auth);
-	pthread_cond_destroy(&r->changed);
-	pthread_mutex_destroy(&r->lock);
-	free(r->base.label);
-	free(r->host);
-	free(r->login_host);
-	free(r->repo);
-	free(r->authfile);
-	free(r->token_host);
-	free(r);
+	err_t err = make_client(r, d);
+	if (err)
+		registry_free(&r->base);
+	else
+		*out = &r->base;
+	return err;
 }
 
 static void registry_interrupt(struct source *s)

@@ -250,7 +250,7 @@ static err_t renew_locked(struct registry *r, int64_t deadline_ms, struct diag *
 static err_t wait_while_busy_locked(struct registry *r, int64_t deadline_ms, struct diag *d)
 {
 	while (r->auth.busy && !r->interrupted && now_ms() < deadline_ms)
-		(void)registry_wait_locked(r, deadline_ms);
+		registry_wait_locked(r, deadline_ms);
 	if (r->interrupted)
 		return fail(d, ERR_NETWORK, -ECANCELED, "interrupted");
 	return r->auth.busy ? fail(d, ERR_NETWORK, -ETIMEDOUT, "no token within the time allowed")

@@ -218,13 +218,24 @@ static bool is_encoded(const struct http_transfer *t)
 	return encoding && *encoding && strcasecmp(encoding, "identity") != 0;
 }
 
+/* What the registry's owner wants its users to read (distribution-spec, "Warnings"). */
+static void pass_on_warning(struct walk *w, const struct http_transfer *t)
+{
+	const char *warning = http_header(t, "Warning", 0);
+	if (warning && strncmp(warning, "299 ", 4) == 0)
+		log_info("registry.warning", "source=%s text=%.1000s", w->r->base.label,
+			 warning + 4);
+}
+
 static err_t judge(struct walk *w, struct retry *retry, struct http_transfer *t, struct diag *d)
 {
 	int status = http_status(t);
 	bool heads = strcmp(w->x->method, "HEAD") == 0;
 	bool foreign = is_foreign(w);
-	if (!foreign)
+	if (!foreign) {
 		remember_direct(w);
+		pass_on_warning(w, t);
+	}
 	if (status != 200 && status != 206 && status != 416 && !(heads && is_redirect(status)))
 		return registry_status_error(w->r, w->x, retry, t, foreign ? w->url.host : NULL, d);
 	if (!heads && is_encoded(t))

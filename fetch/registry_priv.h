@@ -125,8 +125,9 @@ err_t registry_bad_answer(struct registry *r, struct retry *retry, const char *w
 err_t registry_gate_enter(struct registry *r, int64_t deadline_ms, bool *probing,
 			  struct diag *d) must_check;
 void registry_gate_leave(struct registry *r, bool probing, bool answered, const struct diag *d);
-/* registry_wait_locked - until something changes or now_ms() reaches until_ms; false then. */
-bool registry_wait_locked(struct registry *r, int64_t until_ms);
+/* registry_wait_locked - until something changes or now_ms() reaches until_ms; look again after it.
+ */
+void registry_wait_locked(struct registry *r, int64_t until_ms);
 
 /* registry_status_error - turn a status that is no answer into an error; reads the body. */
 err_t registry_status_error(struct registry *r, const struct exchange *x, struct retry *retry,

@@ -13,15 +13,18 @@
 
 #define BACKOFF_FIRST_MS   100
 #define BACKOFF_MAX_MS	   10000
-#define RETRY_AFTER_CAP_MS 60000 /* longer than a reader waits */
-#define LAST_ATTEMPT_MS	   500	 /* what is left for the last attempt before the deadline */
+#define RETRY_AFTER_CAP_MS 60000   /* longer than a reader waits */
+#define LAST_ATTEMPT_MS	   500	   /* what is left for the last attempt before the deadline */
+#define WAIT_MAX_MS	   3600000 /* so that a deadline may be "never" */
 #define GATE_FAILURES	   5
 #define GATE_PROBE_MS	   1000
 
-bool registry_wait_locked(struct registry *r, int64_t until_ms)
+void registry_wait_locked(struct registry *r, int64_t until_ms)
 {
-	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-	return pthread_cond_timedwait(&r->changed, &r->lock, &until) != ETIMEDOUT;
+	int64_t now = now_ms(), wake_ms = min_of(until_ms, now + WAIT_MAX_MS);
+	struct timespec wake = {.tv_sec = wake_ms / 1000, .tv_nsec = wake_ms % 1000 * 1000000};
+	if (now < wake_ms)
+		pthread_cond_timedwait(&r->changed, &r->lock, &wake);
 }
 
 static int64_t random_below(int64_t limit)
@@ -44,7 +47,7 @@ static err_t sleep_until(struct registry *r, int64_t until_ms, struct diag *d)
 {
 	pthread_mutex_lock(&r->lock);
 	while (!r->interrupted && now_ms() < until_ms)
-		(void)registry_wait_locked(r, until_ms);
+		registry_wait_locked(r, until_ms);
 	bool interrupted = r->interrupted;
 	pthread_mutex_unlock(&r->lock);
 	return interrupted ? fail(d, ERR_NETWORK, -ECANCELED, "%s: interrupted", r->base.label) : 0;
@@ -88,7 +91,7 @@ err_t registry_gate_enter(struct registry *r, int64_t deadline_ms, bool *probing
 	pthread_mutex_lock(&r->lock);
 	while (!r->interrupted && gate_closed_locked(r) && now_ms() < deadline_ms) {
 		int64_t until = r->gate.probing ? deadline_ms : r->gate.next_probe_ms;
-		(void)registry_wait_locked(r, min_of(until, deadline_ms));
+		registry_wait_locked(r, min_of(until, deadline_ms));
 	}
 	if (r->interrupted)
 		err = fail(d, ERR_NETWORK, -ECANCELED, "%s: interrupted", r->base.label);

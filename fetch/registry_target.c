@@ -58,7 +58,7 @@ err_t registry_target_get(struct registry *r, const struct digest *blob, int64_t
 	pthread_mutex_lock(&r->lock);
 	struct blob_target *target = find_or_add_locked(r, blob);
 	while (target && target->busy && !r->interrupted && now_ms() < deadline_ms)
-		(void)registry_wait_locked(r, deadline_ms);
+		registry_wait_locked(r, deadline_ms);
 	if (r->interrupted) {
 		err = fail(d, ERR_NETWORK, -ECANCELED, "%s: interrupted", r->base.label);
 	} else if (target && target->busy) {

@@ -99,10 +99,10 @@ class Hook:
 
 
 class FakeRegistry:
-    """certificate: (certificate file, key file) to speak TLS. name: the host clients are told."""
+    """certificate: (certificate file, key file) to speak TLS. client_ca: clients must show a certificate of this CA."""
 
-    def __init__(self, certificate=None, name="localhost"):
-        self.certificate, self.name, self.port = certificate, name, 0
+    def __init__(self, certificate=None, client_ca=None):
+        self.certificate, self.client_ca, self.name, self.port = certificate, client_ca, "localhost", 0
         self.blobs, self.manifests, self.types, self.tags = {}, {}, {}, {}
         self.log, self.hooks = [], []
         self.lock, self.down = threading.Lock(), threading.Event()
@@ -312,6 +312,9 @@ class Server(http.server.ThreadingHTTPServer):
         if registry.certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*registry.certificate)
+        if registry.client_ca:
+            self.context.verify_mode = ssl.CERT_REQUIRED
+            self.context.load_verify_locations(registry.client_ca)
         super().__init__(address, Handler)
 
     def process_request_thread(self, request, client_address):

@@ -267,3 +267,54 @@ def test_an_expired_certificate(certificates, tmp_path):
         fake.digest = fake.add_blob(BLOB)
         got = read_part(fake, env={"SSL_CERT_FILE": ca})
         assert got.status == 5 and "certificate" in got.error, got
+
+
+def certs_d(folder, host, files):
+    """~/.config/containers/certs.d/HOST with links to these files."""
+    directory = folder / ".config/containers/certs.d" / host
+    os.makedirs(directory)
+    for name, path in files.items():
+        os.symlink(path, directory / name)
+    return {"HOME": str(folder)}
+
+
+def test_authorities_of_one_host(certificates, scratch):
+    ca, pair = certificates
+    with FakeRegistry(certificate=pair) as fake, FakeRegistry(certificate=pair) as storage:
+        fake.digest = fake.add_blob(BLOB)
+        env = certs_d(scratch, fake.host, {"ca.crt": ca})
+        assert read_part(fake, env=env).out == PART
+        # what is trusted for the registry is not trusted for where it redirects to
+        fake.on(BLOBS, redirect(f"https://127.0.0.1:{storage.port}/x"))
+        got = read_part(fake, env=env)
+        assert got.status == 5 and "certificate" in got.error and not storage.requests(), got
+
+
+def test_client_certificate(certificates, scratch):
+    ca, pair = certificates
+    with FakeRegistry(certificate=pair, client_ca=ca) as fake:
+        fake.digest = fake.add_blob(BLOB)
+        assert read_part(fake, "--budget-ms", "1500", env={"SSL_CERT_FILE": ca}).status == 5
+        env = certs_d(scratch, fake.host, {"ca.crt": ca, "me.cert": pair[0], "me.key": pair[1]})
+        assert read_part(fake, env=env).out == PART
+
+
+# ---- proxies
+
+def test_proxy(fake):
+    """The proxy of the environment is used for other hosts, and never for loopback."""
+    got = tool(*QUICK, "--plain-http", "blob", "registry.example:5000/app:1", fake.digest, len(BLOB), FIRST, LENGTH,
+               env={"http_proxy": f"http://127.0.0.1:{fake.port}"})
+    assert got.out == PART, got
+    assert fake.requests(BLOBS)[0].headers["Host"] == "registry.example:5000"
+    assert read_part(fake, env={"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}).out == PART
+
+
+@pytest.mark.parametrize("location", ["http://127.0.0.1:{}/x", "http://localhost:{}/x", "http://[::1]:{}/x",
+                                      "http://10.0.0.1/x", "http://192.168.1.1/x", "http://2130706433:{}/x"])
+def test_a_public_registry_must_not_send_us_home(fake, storage, location):
+    fake.on(BLOBS, redirect(location.format(storage.port)))
+    got = tool(*QUICK, "--plain-http", "blob", "registry.example:5000/app:1", fake.digest, len(BLOB), FIRST, LENGTH,
+               env={"http_proxy": f"http://127.0.0.1:{fake.port}"})
+    assert got.status == 5 and "network" in got.error and not storage.requests(), got
+    assert len(fake.requests()) == 1, got

@@ -8,12 +8,14 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
 
 import pytest
 
+import trees
 from processes import run
 
 SHARED = os.environ.get("IMGFS_SHARED", "")
@@ -44,10 +46,15 @@ def real_image(name):
     return layout
 
 
-def treediff(a, b, *options):
-    """What the shared treediff says: (exit status, output)."""
-    done = run(os.path.join(SHARED, "tools", "treediff"), *options, a, b, check=False, timeout=1200)
-    return done.returncode, done.stdout + done.stderr
+def treediff(a, b):
+    """Lines that say where two trees differ, by the shared treediff, or by trees.py where that is not here."""
+    tool = os.path.join(SHARED, "tools", "treediff")
+    if not os.path.exists(tool):
+        return trees.differences(trees.snapshot(a), trees.snapshot(b))
+    done = run(tool, "--max", "200", a, b, check=False, timeout=1200)
+    *lines, count = done.stdout.strip().splitlines()
+    assert re.search(r"\d+ differences$", count), done.stdout + done.stderr
+    return lines
 
 
 class Layout:

@@ -93,9 +93,11 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	struct filesystem *fs = userdata;
 	unsigned wanted = FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA;
 
-	/* Automatic invalidation compares times and sizes that can not change. Splicing the request
+	/* Automatic invalidation compares times and sizes that can not change. An asynchronous
+	 * direct read waits for its answer so that not even SIGKILL ends it. Splicing the request
 	 * in would hide its header from the counters. */
-	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ);
+	conn->want &=
+		~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_DIO | FUSE_CAP_SPLICE_READ);
 	if (fs->has_acls)
 		wanted |= FUSE_CAP_POSIX_ACL;
 	conn->want |= conn->capable & wanted;

@@ -145,6 +145,7 @@ static void test_handshake(void **state)
 	assert_true(k->init.flags & FUSE_DO_READDIRPLUS);
 	assert_true(k->init.flags & FUSE_READDIRPLUS_AUTO);
 	assert_true(k->init.flags & FUSE_ASYNC_READ);
+	assert_false(k->init.flags & FUSE_ASYNC_DIO);
 	assert_false(k->init.flags & FUSE_POSIX_ACL); /* this tree has none */
 	assert_int_equal(k->init.max_background, 64);
 	assert_int_equal(k->init.congestion_threshold, 48);

@@ -96,16 +96,41 @@ static void ticket_done(void *context, void *arg, err_t err)
 	read_done(context, arg, err);
 }
 
-void content_submit(struct content *c, struct flight *f)
+static void fill_job(struct content *c, struct flight *f)
 {
-	const struct slot *slot = &c->slots[f->job.slot];
 	struct chunk row;
-	index_chunk(slot->ix, f->job.chunk, &row);
+	index_chunk(c->slots[f->job.slot].ix, f->job.chunk, &row);
 	f->job.blob_off = row.blob_off;
 	f->job.blob_len = row.blob_len;
 	f->job.alone = row.codec == CHUNK_ZSTD_INNER;
-	if (scheduler_add(c->scheduler, &f->job) != 0)
-		flight_fail(c->flights, f);
+}
+
+void content_submit(struct content *c, struct flight *const *flights, size_t n)
+{
+	struct job *jobs[BATCH_MAX];
+	BUG_ON(n == 0 || n > BATCH_MAX);
+	for (size_t i = 0; i < n; i++) {
+		fill_job(c, flights[i]);
+		jobs[i] = &flights[i]->job;
+	}
+	if (scheduler_add(c->scheduler, jobs, n) == 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		flight_fail(c->flights, flights[i]);
+}
+
+void leads_add(struct content *c, struct leads *leads, struct flight *f)
+{
+	if (leads->n == BATCH_MAX)
+		leads_submit(c, leads);
+	leads->flights[leads->n++] = f;
+}
+
+void leads_submit(struct content *c, struct leads *leads)
+{
+	if (leads->n)
+		content_submit(c, leads->flights, leads->n);
+	leads->n = 0;
 }
 
 static void copy_landed(struct chunk_data **data, const struct piece *piece)
@@ -115,7 +140,8 @@ static void copy_landed(struct chunk_data **data, const struct piece *piece)
 }
 
 /* Returns false when the read has failed already. */
-static bool wait_for(struct content *c, struct ticket *ticket, const struct piece *piece)
+static bool wait_for(struct content *c, struct ticket *ticket, struct leads *leads,
+		     const struct piece *piece)
 {
 	struct flight *lead = NULL;
 	struct chunk_data *data = NULL;
@@ -126,7 +152,7 @@ static bool wait_for(struct content *c, struct ticket *ticket, const struct piec
 	case JOIN_WAITS:
 		return true;
 	case JOIN_LEADS:
-		content_submit(c, lead);
+		leads_add(c, leads, lead);
 		return true;
 	case JOIN_LANDED:
 		copy_landed(&data, piece);
@@ -155,10 +181,12 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 		read_done(c, r, -EIO);
 		return;
 	}
+	struct leads leads = {.n = 0};
 	struct piece piece;
-	bool going = wait_for(c, ticket, first);
+	bool going = wait_for(c, ticket, &leads, first);
 	while (going && walk_next(w, &piece))
-		going = serve_now(c, &piece) || wait_for(c, ticket, &piece);
+		going = serve_now(c, &piece) || wait_for(c, ticket, &leads, &piece);
+	leads_submit(c, &leads);
 	if (!going)
 		ticket_abort(c->flights, &r->state, -EIO);
 	ticket_close(c->flights, ticket);

@@ -71,20 +71,21 @@ static bool plan_locked(struct ahead_file *file, uint32_t row, uint64_t off, siz
 	return *from < *to;
 }
 
-static bool start_chunk(struct content *c, uint32_t slot, uint32_t chunk)
+static bool start_chunk(struct content *c, uint32_t slot, uint32_t chunk, struct leads *leads)
 {
 	if (chunk_store_has(c->slots[slot].chunks, chunk))
 		return true;
-	if (scheduler_queued(c->scheduler, PRIORITY_READAHEAD) >= AHEAD_QUEUE_MAX)
+	if (scheduler_queued(c->scheduler, PRIORITY_READAHEAD) + leads->n >= AHEAD_QUEUE_MAX)
 		return false;
 	struct flight *f = flight_start(c->flights, slot, chunk);
 	if (f)
-		content_submit(c, f);
+		leads_add(c, leads, f);
 	return true;
 }
 
 /* Start the chunks of one extent. Frames that stream bring everything behind them anyway. */
-static bool start_run(struct content *c, const struct extent *run, uint64_t len)
+static bool start_run(struct content *c, const struct extent *run, uint64_t len,
+		      struct leads *leads)
 {
 	uint32_t slot = c->slot_of_layer[run->layer];
 	const struct index *ix = c->slots[slot].ix;
@@ -94,14 +95,15 @@ static bool start_run(struct content *c, const struct extent *run, uint64_t len)
 		uint32_t chunk = index_chunk_at(ix, at);
 		index_chunk(ix, chunk, &row);
 		if (row.codec == CHUNK_ZSTD_INNER || !chunk_store_keeps(c->slots[slot].chunks) ||
-		    !start_chunk(c, slot, chunk))
+		    !start_chunk(c, slot, chunk, leads))
 			return false;
 		at = row.stream_off + row.stream_len;
 	}
 	return true;
 }
 
-static void start_range(struct content *c, uint32_t row, uint64_t from, uint64_t to)
+static void start_range(struct content *c, uint32_t row, uint64_t from, uint64_t to,
+			struct leads *leads)
 {
 	struct inode inode;
 	index_inode(c->image->tree, row, &inode);
@@ -110,7 +112,7 @@ static void start_range(struct content *c, uint32_t row, uint64_t from, uint64_t
 		struct extent run;
 		index_extent(c->image->tree, row, from, &run);
 		uint64_t len = min_of(run.len, to - from);
-		if (!run.hole && !start_run(c, &run, len))
+		if (!run.hole && !start_run(c, &run, len, leads))
 			return;
 		from += len;
 	}
@@ -125,6 +127,9 @@ void ahead_note(struct content *c, uint32_t row, uint64_t off, size_t n)
 	bool start = plan_locked(&c->ahead->files[(row * 0x9e3779b1u) % AHEAD_FILES], row, off, n,
 				 &from, &to);
 	lock_drop(&c->ahead->lock);
-	if (start)
-		start_range(c, row, from, to);
+	if (!start)
+		return;
+	struct leads leads = {.n = 0};
+	start_range(c, row, from, to, &leads);
+	leads_submit(c, &leads);
 }

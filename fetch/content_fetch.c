@@ -130,7 +130,7 @@ static void try_again(struct content *c, struct flight *f, int64_t delay_ms)
 	if (flight_drop_unwanted(c->flights, f))
 		return;
 	f->job.not_before_ms = now_ms() + delay_ms;
-	content_submit(c, f);
+	content_submit(c, &f, 1);
 }
 
 void content_refused(struct content *c, struct flight *f)

@@ -258,7 +258,7 @@ static void resolve(struct content *c, struct flight *f, err_t err)
 	else if (err)
 		content_unreachable(c, f, err);
 	else
-		content_submit(c, f);
+		content_submit(c, &f, 1);
 }
 
 static void end_run(struct content *c, struct frame_run *run, err_t err)

@@ -61,9 +61,18 @@ struct content {
 
 /* --- content.c --- */
 
-/* content_submit - hand a flight that the caller owns to the scheduler; it fails if that is not
- * possible. */
-void content_submit(struct content *c, struct flight *f);
+/* content_submit - hand flights that the caller owns to the scheduler, at most BATCH_MAX at a time;
+ * they fail if that is not possible. */
+void content_submit(struct content *c, struct flight *const *flights, size_t n);
+
+/* Flights that a read or a look ahead has to lead, handed over together. */
+struct leads {
+	struct flight *flights[BATCH_MAX];
+	size_t n;
+};
+/* leads_add - submits when full; leads_submit - the rest. */
+void leads_add(struct content *c, struct leads *leads, struct flight *f);
+void leads_submit(struct content *c, struct leads *leads);
 
 /* --- content_fetch.c --- */
 

@@ -166,12 +166,18 @@ static struct job *next_job_locked(struct scheduler *s)
 
 /* --- threads --- */
 
+static err_t rouse_worker_locked(struct scheduler *s);
+
+/* Each one that takes a batch wakes the next if there is more: so jobs that come together are taken
+ * by as few workers as their ranges need. */
 static void work_once_locked(struct scheduler *s, struct job *lead)
 {
 	struct job *jobs[BATCH_MAX];
 	bool background = lead->priority != PRIORITY_READER;
 	size_t n = take_batch_locked(s, lead, jobs);
 	s->n_background += background;
+	if (next_job_locked(s))
+		(void)rouse_worker_locked(s);
 	lock_drop(&s->lock);
 	s->options.run(s->options.arg, jobs, n);
 	lock_take(&s->lock);
@@ -286,32 +292,36 @@ static err_t start_timer_locked(struct scheduler *s)
 	return err;
 }
 
-static err_t add_locked(struct scheduler *s, struct job *job)
+/* Everything that can fail; what follows can not. */
+static err_t prepare_locked(struct scheduler *s)
 {
-	lock_must_hold(&s->lock);
-	BUG_ON(job->where != JOB_OUT || job->slot >= s->options.n_slots);
 	if (s->stopping)
 		return -ECANCELED;
 	err_t err = start_timer_locked(s);
-	if (err)
-		return err;
-	err = start_worker_locked(s);
-	if (err)
-		return err;
-	if (job->not_before_ms > now_ms()) {
-		TAILQ_INSERT_TAIL(&s->delayed, job, in_order);
-		job->where = JOB_DELAYED;
-		pthread_cond_signal(&s->time);
-		return 0;
-	}
-	queue_locked(s, job);
-	return rouse_worker_locked(s);
+	return err || s->n_threads ? err : start_worker_locked(s);
 }
 
-err_t scheduler_add(struct scheduler *s, struct job *job)
+static void add_locked(struct scheduler *s, struct job *job, int64_t now)
 {
+	BUG_ON(job->where != JOB_OUT || job->slot >= s->options.n_slots);
+	if (job->not_before_ms <= now) {
+		queue_locked(s, job);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&s->delayed, job, in_order);
+	job->where = JOB_DELAYED;
+	pthread_cond_signal(&s->time);
+}
+
+err_t scheduler_add(struct scheduler *s, struct job *const *jobs, size_t n)
+{
+	int64_t now = now_ms();
 	lock_take(&s->lock);
-	err_t err = add_locked(s, job);
+	err_t err = prepare_locked(s);
+	for (size_t i = 0; !err && i < n; i++)
+		add_locked(s, jobs[i], now);
+	if (!err)
+		(void)rouse_worker_locked(s);
 	lock_drop(&s->lock);
 	return err;
 }

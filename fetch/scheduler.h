@@ -76,12 +76,12 @@ void scheduler_stop(struct scheduler *s);
 void scheduler_free(struct scheduler **s);
 
 /*
- * scheduler_add - queue a job that is not queued
- * The job is the scheduler's until `run` gets it. -EAGAIN when no thread can be started, -ECANCELED
- * after scheduler_stop; the job is then still the caller's. Cost: a short lock; insertion walks the
- * queued chunks behind this one in the same blob.
+ * scheduler_add - queue jobs that are not queued, together, so that neighbours find each other
+ * They are the scheduler's until `run` gets them. All or none: -EAGAIN when no thread can be
+ * started, -ECANCELED after scheduler_stop; the jobs are then still the caller's. Cost: a short
+ * lock; insertion walks the queued chunks behind each one in the same blob.
  */
-err_t scheduler_add(struct scheduler *s, struct job *job) must_check;
+err_t scheduler_add(struct scheduler *s, struct job *const *jobs, size_t n) must_check;
 
 /* scheduler_promote - make a job at least this urgent if it still waits. The caller knows that the
  * job exists. */

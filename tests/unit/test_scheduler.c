@@ -108,10 +108,15 @@ static struct job *make_job(struct recorder *r, unsigned i, uint32_t slot, uint3
 	return &r->jobs[i];
 }
 
+static err_t add_job(struct recorder *r, struct job *job)
+{
+	return scheduler_add(r->s, &job, 1);
+}
+
 static void add(struct recorder *r, unsigned i, uint32_t slot, uint32_t chunk,
 		enum fetch_priority priority)
 {
-	assert_int_equal(scheduler_add(r->s, make_job(r, i, slot, chunk, priority)), 0);
+	assert_int_equal(add_job(r, make_job(r, i, slot, chunk, priority)), 0);
 }
 
 /* One worker that is busy with job 0 (slot 2), so that what is added now queues up. */
@@ -140,7 +145,7 @@ static void starts_nothing_by_itself(void **state)
 	struct recorder *r = recorder_new(4);
 	assert_false(scheduler_started(r->s));
 	scheduler_stop(r->s);
-	assert_int_equal(scheduler_add(r->s, make_job(r, 0, 0, 0, PRIORITY_READER)), -ECANCELED);
+	assert_int_equal(add_job(r, make_job(r, 0, 0, 0, PRIORITY_READER)), -ECANCELED);
 	assert_int_equal(scheduler_wake_at(r->s, 0), -ECANCELED);
 	recorder_free(&r);
 }
@@ -178,6 +183,22 @@ static void neighbours_go_together(void **state)
 	check_batches(&r, 5, "0:5,6,7 1:6 0:9 ");
 }
 
+/* What is added together is taken together, also by a worker that was idle. */
+static void one_call_is_one_batch(void **state)
+{
+	(void)state;
+	struct recorder *r = recorder_new(4);
+	struct job *jobs[8];
+	for (unsigned i = 0; i < 8; i++)
+		jobs[i] = make_job(r, i, i / 4, i, PRIORITY_READER);
+	assert_int_equal(scheduler_add(r->s, jobs, 8), 0);
+	wait_jobs(r, 8);
+	scheduler_stop(r->s);
+	assert_non_null(strstr(r->text, "0:0,1,2,3 "));
+	assert_non_null(strstr(r->text, "1:4,5,6,7 "));
+	recorder_free(&r);
+}
+
 static void small_gaps_are_bridged(void **state)
 {
 	(void)state;
@@ -187,7 +208,7 @@ static void small_gaps_are_bridged(void **state)
 		/* Gaps of exactly the limit, and of one byte more. */
 		job->blob_off = i * UINT64_C(200000) + (i == 3);
 		job->blob_len = 200000 - RANGE_GAP_MAX;
-		assert_int_equal(scheduler_add(r->s, job), 0);
+		assert_int_equal(add_job(r, job), 0);
 	}
 	check_batches(&r, 3, "0:1,2 0:3 ");
 }
@@ -200,7 +221,7 @@ static void overlaps_are_no_gap(void **state)
 	for (unsigned i = 1; i <= 3; i++) {
 		struct job *job = make_job(r, i, 0, i, PRIORITY_READER);
 		job->blob_len += 1;
-		assert_int_equal(scheduler_add(r->s, job), 0);
+		assert_int_equal(add_job(r, job), 0);
 	}
 	check_batches(&r, 3, "0:1,2,3 ");
 }
@@ -228,7 +249,7 @@ static void a_batch_has_an_end(void **state)
 		struct job *job = make_job(r, i, 0, i, PRIORITY_READER);
 		job->blob_off = i * UINT64_C(100);
 		job->blob_len = 100;
-		assert_int_equal(scheduler_add(r->s, job), 0);
+		assert_int_equal(add_job(r, job), 0);
 	}
 	set_hold(r, false);
 	wait_jobs(r, 101);
@@ -244,7 +265,7 @@ static void a_lone_job_goes_alone(void **state)
 	for (unsigned i = 1; i <= 3; i++) {
 		struct job *job = make_job(r, i, 0, i, PRIORITY_READER);
 		job->alone = i == 2;
-		assert_int_equal(scheduler_add(r->s, job), 0);
+		assert_int_equal(add_job(r, job), 0);
 	}
 	check_batches(&r, 3, "0:1 0:2 0:3 ");
 }
@@ -325,8 +346,8 @@ static void delays_are_kept(void **state)
 	struct job *later = make_job(r, 1, 0, 50, PRIORITY_READER);
 	late->not_before_ms = start_ms + 100;
 	later->not_before_ms = start_ms + 200;
-	assert_int_equal(scheduler_add(r->s, later), 0);
-	assert_int_equal(scheduler_add(r->s, late), 0);
+	assert_int_equal(add_job(r, later), 0);
+	assert_int_equal(add_job(r, late), 0);
 	add(r, 2, 1, 0, PRIORITY_READER);
 	wait_jobs(r, 1);
 	wait_jobs(r, 2);
@@ -417,6 +438,7 @@ int main(void)
 		cmocka_unit_test(first_come_first_served),
 		cmocka_unit_test(the_most_urgent_first),
 		cmocka_unit_test(neighbours_go_together),
+		cmocka_unit_test(one_call_is_one_batch),
 		cmocka_unit_test(small_gaps_are_bridged),
 		cmocka_unit_test(overlaps_are_no_gap),
 		cmocka_unit_test(a_range_has_an_end),

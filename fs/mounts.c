@@ -184,6 +184,15 @@ struct counters *mount_record_counters(struct mount_record *r)
 	return &r->file->counters;
 }
 
+void mount_record_leave(struct mount_record **record)
+{
+	struct mount_record *r = *record;
+
+	if (r)
+		r->fd = -1;
+	mount_record_free(record);
+}
+
 void mount_record_free(struct mount_record **record)
 {
 	struct mount_record *r = take(record);
@@ -271,7 +280,7 @@ static bool record_view_open(int dir, const char *name, struct record_view *v)
 }
 
 /* Call `each` for every live record; a missing directory has none. */
-static err_t records_each(void (*each)(const struct record_file *file, void *arg), void *arg,
+static err_t records_each(void (*each)(const struct record_view *v, void *arg), void *arg,
 			  struct diag *d)
 {
 	int fd = mounts_dir(false, d);
@@ -292,7 +301,7 @@ static err_t records_each(void (*each)(const struct record_file *file, void *arg
 			continue;
 		if (!record_view_open(fd, entry->d_name, &v))
 			continue;
-		each(v.file, arg);
+		each(&v, arg);
 		record_view_close(&v);
 	}
 	closedir(dir);
@@ -305,8 +314,9 @@ struct list_growing {
 	bool failed;
 };
 
-static void list_add(const struct record_file *file, void *arg)
+static void list_add(const struct record_view *v, void *arg)
 {
+	const struct record_file *file = v->file;
 	struct list_growing *g = arg;
 	struct mount_row *row;
 
@@ -361,41 +371,50 @@ void mount_list_fini(struct mount_list *list)
 	*list = (struct mount_list){0};
 }
 
-struct pid_search {
+struct record_search {
 	const struct mounted *mounted;
-	int pid;
+	int fd, pid;
 };
 
-static void search_pid(const struct record_file *file, void *arg)
+static void search_record(const struct record_view *v, void *arg)
 {
-	struct pid_search *search = arg;
+	struct record_search *search = arg;
 
-	if (file->dev_major == search->mounted->dev_major &&
-	    file->dev_minor == search->mounted->dev_minor)
-		search->pid = file->pid;
+	if (search->fd >= 0 || v->file->dev_major != search->mounted->dev_major ||
+	    v->file->dev_minor != search->mounted->dev_minor)
+		return;
+	search->fd = fcntl(v->fd, F_DUPFD_CLOEXEC, 0);
+	search->pid = v->file->pid;
 }
 
-err_t mounts_wait_gone(const struct mounted *mounted, int timeout_ms, int *pid)
+int mounts_find(const struct mounted *mounted, int *pid)
+{
+	struct record_search search = {.mounted = mounted, .fd = -1};
+	err_t err = records_each(search_record, &search, NULL);
+
+	*pid = search.pid;
+	if (err)
+		cleanup_fd(&search.fd);
+	return err ? err : search.fd < 0 ? -ENOENT : search.fd;
+}
+
+err_t mounts_wait_gone(int record_fd, int timeout_ms)
 {
 	int64_t end = now_ms() + timeout_ms;
 
-	for (;;) {
-		struct pid_search search = {.mounted = mounted};
-		err_t err = records_each(search_pid, &search, NULL);
-
-		if (err || !search.pid)
-			return err;
-		if (now_ms() >= end) {
-			*pid = search.pid;
+	while (flock(record_fd, LOCK_SH | LOCK_NB)) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (now_ms() >= end)
 			return -ETIMEDOUT;
-		}
 		nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
 	}
+	return 0;
 }
 
-static void look_only(const struct record_file *file, void *arg)
+static void look_only(const struct record_view *v, void *arg)
 {
-	(void)file;
+	(void)v;
 	(void)arg;
 }
 

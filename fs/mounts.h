@@ -42,6 +42,10 @@ struct counters *mount_record_counters(struct mount_record *record);
 /* mount_record_free - remove the file and let go of its lock. */
 void mount_record_free(struct mount_record **record);
 
+/* mount_record_leave - remove the file, but hold the lock until this process is really gone: that
+ * is what `imgfs umount` waits for. */
+void mount_record_leave(struct mount_record **record);
+
 /* A copy of one live record. */
 struct mount_row {
 	char *mountpoint, *reference, *manifest, *store; /* owned */
@@ -65,12 +69,16 @@ err_t mounts_list(struct mount_list *out, struct diag *d) must_check;
 void mount_list_fini(struct mount_list *list);
 
 /*
- * mounts_wait_gone - wait until the daemon that serves a mount is gone; stale records are removed
+ * mounts_find - the record of the daemon that serves a mount, as a descriptor for mounts_wait_gone
  * Daemons are told apart by the device number of their mount, since one that was detached lazily,
- * or that another mount namespace still has, lives on beside a new one on the same path. Returns 0,
- * -ETIMEDOUT after timeout_ms, with *pid of the daemon; -errno. Looks every 10 ms.
+ * or that another mount namespace still has, lives on beside a new one on the same path. Gives the
+ * daemon's pid. -ENOENT when nobody serves it; -errno.
  */
-err_t mounts_wait_gone(const struct mounted *mounted, int timeout_ms, int *pid) must_check;
+int mounts_find(const struct mounted *mounted, int *pid);
+
+/* mounts_wait_gone - wait for the end of the process that holds a record; -ETIMEDOUT after
+ * timeout_ms. Looks every 10 ms. */
+err_t mounts_wait_gone(int record_fd, int timeout_ms) must_check;
 
 /* mounts_clean - remove stale records. */
 void mounts_clean(void);

@@ -189,7 +189,7 @@ static int serve(struct mount_command *m)
 		status = cli_fail(m->self, &d);
 	cli_close_image(&p.ci);
 	free(p.reference);
-	mount_record_free(&p.record);
+	mount_record_leave(&p.record);
 	return status;
 }
 

@@ -22,19 +22,19 @@ static err_t find_mount(const char *path, struct mounted *out, struct diag *d)
 	return 0;
 }
 
+/* The record is opened while the mount is there: afterwards nothing tells whose it was. */
 static err_t unmount(const char *path, bool lazy, struct diag *d)
 {
 	struct mounted mounted;
 	err_t err = find_mount(path, &mounted, d);
 	int pid = 0;
+	auto_fd int record = err ? -1 : mounts_find(&mounted, &pid);
 
 	if (!err)
 		err = mountpoint_detach(path, lazy, d);
-	if (err || lazy) {
-		mounts_clean();
+	if (err || lazy || record < 0)
 		return err;
-	}
-	err = mounts_wait_gone(&mounted, DAEMON_END_MS, &pid);
+	err = mounts_wait_gone(record, DAEMON_END_MS);
 	if (err == -ETIMEDOUT)
 		return fail(
 			d, ERR_OTHER, err,
@@ -64,6 +64,7 @@ static int run(const struct command *self, int argc, char **argv)
 	err = mountpoint_path(operands[0], &path, &d);
 	if (!err)
 		err = unmount(path, lazy, &d);
+	mounts_clean();
 	return err ? cli_fail(self, &d) : 0;
 }
 

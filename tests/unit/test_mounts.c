@@ -131,7 +131,8 @@ static void test_order(void **state)
 	mount_record_free(&b);
 }
 
-/* A process that has made a record, and says so; it lives until it is killed. */
+/* A process that has made a record, and says so; it leaves it at SIGUSR1 and lives until it is
+ * killed. */
 static pid_t start_daemon(const char *mountpoint, bool show)
 {
 	int ends[2];
@@ -139,9 +140,16 @@ static pid_t start_daemon(const char *mountpoint, bool show)
 	assert_int_equal(pipe(ends), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
-		(void)record_of(mountpoint, show);
+		struct mount_record *r = record_of(mountpoint, show);
+		sigset_t leave;
+		int number;
+		sigemptyset(&leave);
+		sigaddset(&leave, SIGUSR1);
+		sigprocmask(SIG_BLOCK, &leave, NULL);
 		if (write(ends[1], "x", 1) == 1)
-			pause();
+			sigwait(&leave, &number);
+		mount_record_leave(&r);
+		pause();
 		_exit(1);
 	}
 	assert_int_equal(read(ends[0], &byte, 1), 1);
@@ -159,14 +167,18 @@ static void kill_daemon(pid_t pid)
 static void test_killed(void **state)
 {
 	pid_t pid = start_daemon("/mnt/a", true);
-	int found = 0;
+	int found = 0, fd;
 	(void)state;
 	assert_int_equal(count_listed(), 1);
-	assert_int_equal(mounts_wait_gone(&device, 0, &found), -ETIMEDOUT);
+	fd = mounts_find(&device, &found);
+	assert_true(fd >= 0);
 	assert_int_equal(found, pid);
+	assert_int_equal(mounts_wait_gone(fd, 20), -ETIMEDOUT);
 	kill_daemon(pid);
+	assert_int_equal(mounts_wait_gone(fd, 0), 0);
+	close(fd);
 	assert_int_equal(count_files(), 1);
-	assert_int_equal(mounts_wait_gone(&device, 0, &found), 0);
+	assert_int_equal(mounts_find(&device, &found), -ENOENT);
 	assert_int_equal(count_files(), 0);
 }
 
@@ -190,15 +202,30 @@ static void test_killed_before_it_was_shown(void **state)
 	assert_int_equal(count_files(), 0);
 }
 
-static void test_waiting_for_another_mount(void **state)
+static void test_finding_another_mount(void **state)
 {
 	struct mount_record *r = record_of("/mnt/a", true);
 	struct mounted other = {.dev_minor = 4712};
 	int found = 0;
 	(void)state;
-	assert_int_equal(mounts_wait_gone(&other, 5000, &found), 0);
-	assert_int_equal(found, 0);
+	assert_int_equal(mounts_find(&other, &found), -ENOENT);
 	mount_record_free(&r);
+}
+
+/* The file goes first, the lock with the process. */
+static void test_leaving(void **state)
+{
+	pid_t pid = start_daemon("/mnt/a", true);
+	int found = 0, fd = mounts_find(&device, &found);
+	(void)state;
+	kill(pid, SIGUSR1);
+	while (count_files())
+		usleep(1000);
+	assert_int_equal(count_listed(), 0);
+	assert_int_equal(mounts_wait_gone(fd, 20), -ETIMEDOUT);
+	kill_daemon(pid);
+	assert_int_equal(mounts_wait_gone(fd, 0), 0);
+	close(fd);
 }
 
 /* Two who look at the same time must not take each other for the daemon. */
@@ -318,7 +345,8 @@ int main(void)
 		case_of(test_order),
 		case_of(test_killed),
 		case_of(test_killed_before_it_was_shown),
-		case_of(test_waiting_for_another_mount),
+		case_of(test_finding_another_mount),
+		case_of(test_leaving),
 		case_of(test_two_lookers),
 		case_of(test_files_that_are_no_records),
 		case_of(test_directories_of_others),

@@ -36,14 +36,15 @@ static bool token_is(struct bytes token, const char *name)
 	return token.n == strlen(name) && strncasecmp((const char *)token.p, name, token.n) == 0;
 }
 
-/* A quoted string or a bare word, unescaped; false when it is malformed or too long. */
+/* A quoted string or a bare word, unescaped, ended by NUL; false when it is malformed or too long.
+ */
 static bool take_value(const char **at, struct buf *out)
 {
 	const char *s = *at;
 	bool quoted = *s == '"';
 	err_t err = 0;
 	out->n = 0;
-	out->limit = CHALLENGE_PARAM_MAX;
+	out->limit = CHALLENGE_PARAM_MAX + 1;
 	if (quoted)
 		s++;
 	while (!err && *s && (quoted ? *s != '"' : !strchr(" \t,", *s))) {
@@ -51,6 +52,8 @@ static bool take_value(const char **at, struct buf *out)
 			s++;
 		err = buf_append(out, s++, 1);
 	}
+	if (!err)
+		err = buf_append(out, "", 1);
 	if (err || (quoted && *s != '"'))
 		return false;
 	*at = s + quoted;
@@ -75,7 +78,7 @@ static void keep_param(struct challenge *c, struct bytes name, const struct buf 
 {
 	char **field = field_of(c, name);
 	if (field && !*field)
-		*field = xstrndup((const char *)value->p, value->n);
+		*field = xstrdup((const char *)value->p);
 }
 
 /* Parameters up to the next scheme or the end; false when malformed. */

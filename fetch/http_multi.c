@@ -12,9 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LOOP_IDLE_MS	 60000
-#define HTTP2_ERRORS_MAX 2
-#define HTTP1_FOR_MS	 600000
+#define LOOP_IDLE_MS	    60000
+#define HTTP2_SAME_ERROR_MS 2000
+#define HTTP2_ERRORS_MAX    2
+#define HTTP1_FOR_MS	    600000
 
 static void signal_locked(struct http_transfer *t, enum http_phase phase)
 {
@@ -239,14 +240,19 @@ static void explain(struct http_transfer *t, CURLcode code, err_t err, char *why
 		snprintf(why, n, "%.200s", detail);
 }
 
+/* One connection that breaks takes many streams with it: that is one error. */
 static void note_protocol_error(struct http *http, CURLcode code)
 {
-	if (code != CURLE_HTTP2 && code != CURLE_HTTP2_STREAM)
+	int64_t now = now_ms();
+	if ((code != CURLE_HTTP2 && code != CURLE_HTTP2_STREAM) ||
+	    now - http->http2_error_ms < HTTP2_SAME_ERROR_MS)
 		return;
-	if (++http->http2_errors >= HTTP2_ERRORS_MAX) {
-		http->http2_errors = 0;
-		http->http1_until_ms = now_ms() + HTTP1_FOR_MS;
-	}
+	http->http2_error_ms = now;
+	if (++http->http2_errors < HTTP2_ERRORS_MAX)
+		return;
+	http->http2_errors = 0;
+	http->http1_until_ms = now + HTTP1_FOR_MS;
+	log_info("http.downgrade", "HTTP/1.1 for %d s after protocol errors", HTTP1_FOR_MS / 1000);
 }
 
 static void report_ended(struct http *http)

@@ -79,6 +79,7 @@ struct http {
 
 	/* the network thread's */
 	struct http_transfer *active;
+	int64_t http2_error_ms; /* of the last one */
 	unsigned http2_errors;
 	int64_t http1_until_ms; /* after protocol errors HTTP/2 is left alone for a while */
 	bool suspect;		/* a transfer timed out and none has succeeded since */

@@ -162,7 +162,8 @@ def test_realms_that_are_refused(fake, scratch, realm):
 
 
 @pytest.mark.parametrize("answer", [b"", b"{}", b'{"token":""}', b'{"token":"a\\r\\nX: y"}', b"[]", b'{"token":5}',
-                                    b" " * 70000 + b'{"token":"x"}'])
+                                    b" " * 70000 + b'{"token":"x"}'],
+                         ids=["nothing", "no member", "empty", "another header", "a list", "a number", "too long"])
 def test_answers_that_hold_no_token(fake, answer):
     fake.tokens = Tokens()
     fake.on("/token", Reply(200, answer))

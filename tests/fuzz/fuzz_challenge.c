@@ -65,7 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *const bases[] = {"https://host.io/v2/a/blobs/b?c=d", "http://h:1/"};
 	struct http_url from[ARRAY_LEN(bases)];
 	struct challenge challenge = {0};
-	char *text = xstrndup((const char *)data, size), *rest = text, *line;
+	char *text = xcalloc(size + 1, 1), *rest = text, *line;
+	if (size)
+		memcpy(text, data, size);
 	for (size_t i = 0; i < ARRAY_LEN(bases); i++)
 		BUG_ON(http_url_parse(bases[i], &from[i], NULL));
 	while ((line = strsep(&rest, "\n"))) {

@@ -45,7 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct diag d = DIAG_INIT;
 	struct ref ref;
-	char *text = xstrndup((const char *)data, size);
+	char *text = xcalloc(size + 1, 1);
+	if (size)
+		memcpy(text, data, size);
 	if (ref_parse(text, &ref, &d) == 0) {
 		if (ref.kind == REF_REGISTRY)
 			check_registry(&ref);

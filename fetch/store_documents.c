@@ -122,7 +122,7 @@ err_t store_tag_get(struct store *s, const char *text, struct digest *digest)
 		return err;
 	const uint8_t *end = file.n ? memchr(file.p, '\n', file.n) : NULL;
 	size_t n = end ? (size_t)(end - file.p) : 0;
-	struct bytes rest = {file.p + n + 1, end ? file.n - n - 1 : 0};
+	struct bytes rest = end ? (struct bytes){end + 1, file.n - n - 1} : (struct bytes){NULL, 0};
 	if (end && rest.n == strlen(text) + 1 && memcmp(rest.p, text, rest.n - 1) == 0 &&
 	    digest_parse((struct bytes){file.p, n}, digest, NULL) == 0)
 		return 0;

@@ -154,7 +154,12 @@ char *xstrdup(const char *s)
 
 char *xstrndup(const char *s, size_t n)
 {
-	return or_die(n ? strndup(s, n) : strdup(""));
+	size_t len = n ? strnlen(s, n) : 0;
+	char *copy = or_die(malloc(len + 1));
+	if (len)
+		memcpy(copy, s, len);
+	copy[len] = 0;
+	return copy;
 }
 
 char *xasprintf(const char *fmt, ...)

@@ -112,6 +112,7 @@ static inline struct bytes buf_bytes(const struct buf *b)
 #define new_of(T) ((T *)xcalloc(1, sizeof(T)))
 void *xcalloc(size_t n, size_t size);
 char *xstrdup(const char *s);
+/* xstrndup - at most n bytes of s, which needs no NUL then. */
 char *xstrndup(const char *s, size_t n);
 char *xasprintf(const char *fmt, ...) printf_like(1, 2);
 
@@ -136,6 +137,7 @@ void cleanup_fd(int *fd);
 		taken_;                                                                            \
 	})
 
+/* add_u64 - a + b; false when it does not fit. */
 static inline bool add_u64(uint64_t a, uint64_t b, uint64_t *out)
 {
 	return !__builtin_add_overflow(a, b, out);

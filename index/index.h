@@ -94,8 +94,10 @@ err_t index_open(const char *path, struct index **out, struct diag *d) must_chec
 err_t index_open_bytes(struct bytes file, struct index **out, struct diag *d) must_check;
 void index_close(struct index **ix);
 
+/* index_info - borrowed; valid until index_close. */
 const struct index_info *index_info(const struct index *ix);
 
+/* index_inode - one row, decoded. */
 void index_inode(const struct index *ix, uint32_t row, struct inode *out);
 
 /*

@@ -24,6 +24,7 @@ struct layer_build_options {
 };
 
 struct layer_build;
+/* layer_build_new - options are copied. */
 struct layer_build *layer_build_new(const struct layer_build_options *options);
 
 /* layer_build_feed - -EBADMSG, -ENOTSUP, -ENOMEM with a diagnostic; see chunker_feed and tar_feed.

@@ -21,6 +21,7 @@ typedef struct {
 	uint8_t b[8];
 } le64;
 
+/* get_le16, get_le32, get_le64 - the value. */
 static inline uint16_t get_le16(le16 v)
 {
 	uint16_t x;
@@ -39,6 +40,7 @@ static inline uint64_t get_le64(le64 v)
 	memcpy(&x, v.b, sizeof(x));
 	return le64toh(x);
 }
+/* put_le16, put_le32, put_le64 - the bytes of a value. */
 static inline le16 put_le16(uint16_t v)
 {
 	le16 x;

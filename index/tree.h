@@ -52,9 +52,11 @@ struct tree_entry {
 };
 
 struct tree;
+/* tree_new - a tree with a root (0755, 0:0, implied) and nothing in it. */
 struct tree *tree_new(void);
 void tree_free(struct tree **t);
 
+/* tree_node_count - nodes ever added, those without a name included. */
 uint32_t tree_node_count(const struct tree *t);
 /* tree_node, tree_entry - valid until the next add. */
 struct tree_node *tree_node(struct tree *t, uint32_t node);

@@ -129,6 +129,8 @@ static inline void deflate_some(z_stream *z, struct bytes from, int flush, struc
 static inline void put_member(struct buf *b, const struct member *m, struct bytes data)
 {
 	z_stream z = {0};
+	if (!data.p)
+		data.p = (const uint8_t *)"";
 	put_header(b, m->flags);
 	BUG_ON(deflateInit2(&z, m->level, Z_DEFLATED, -15, m->mem_level ? m->mem_level : 8,
 			    m->strategy) != Z_OK);

@@ -301,10 +301,11 @@ err_t session_serve(struct session *s, err_t (*ready)(void *arg, struct diag *d)
 		err = ready(arg, d);
 	if (!err)
 		serve_until(s, -1);
+	/* Whoever sees the mount gone and asks again means it. */
+	stop_clear();
 	/* When the threads ended first, the kernel has ended the mount, or its device is broken;
 	 * either way what is left on the path is ours to take away. */
 	detach(s);
-	stop_clear();
 	if (!err && !loop_has_ended(s))
 		serve_until(s, now_ms() + SESSION_DRAIN_S * 1000);
 	loop_stop(&s->loop);

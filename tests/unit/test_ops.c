@@ -30,7 +30,7 @@ static struct {
 
 static void finish(struct read_request *r)
 {
-	memcpy(r->buf, &"hello"[r->off], r->n);
+	memcpy(r->buf, &"hello"[r->off], r -> n);
 	r->done(r, 0);
 }
 

@@ -9,6 +9,7 @@
 #include "fs/mounts.h"
 #include "fs/session.h"
 #include "fs/stop.h"
+#include "fs/tune.h"
 #include "tools/cli.h"
 
 #include <fcntl.h>
@@ -150,10 +151,27 @@ static err_t become_ready(void *arg, struct diag *d)
 	return m->foreground ? 0 : daemon_ready(&m->daemon, d);
 }
 
+/* The kernel may be told to end a mount that takes too long over one answer: fail the read first.
+ */
+static void budget_keep_in_limit(struct content_options *o)
+{
+	unsigned limit_s = tune_answer_limit_s();
+
+	if (limit_s == 0 || (!o->wait_for_ever && o->budget_s <= limit_s))
+		return;
+	log_warn("mount.read_budget",
+		 "seconds=%u: reads fail after this time, as fs.fuse.*_request_timeout demands",
+		 limit_s);
+	o->budget_s = limit_s;
+	o->wait_for_ever = false;
+}
+
 static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct diag *d)
 {
-	err_t err = content_new(p->ci.image, &m->content, &p->content, d);
+	err_t err;
 
+	budget_keep_in_limit(&m->content);
+	err = content_new(p->ci.image, &m->content, &p->content, d);
 	p->reference = ref_text(&p->ci.image->ref);
 	if (!err)
 		err = stop_install(d);

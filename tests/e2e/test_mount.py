@@ -499,6 +499,27 @@ def test_stop_with_a_stuck_reader(imgfs, stuck):
     assert "Error" in reader.communicate(timeout=5 * SLOWER)[1]
 
 
+@pytest.mark.root
+def test_time_limit_of_the_kernel(imgfs, image):
+    """Where the kernel would end the mount, the read ends first, whatever was asked for."""
+    setting = "/proc/sys/fs/fuse/default_request_timeout"
+    if not os.path.exists(setting):
+        pytest.skip("this kernel has no limit")
+    with open(setting, encoding="ascii") as file:
+        before = file.read()
+    try:
+        with open(setting, "w", encoding="ascii") as file:
+            file.write("3600")
+        _, waiting = imgfs.mount_foreground(image, "--on-error", "wait")
+        _, patient = imgfs.mount_foreground(image, "--read-budget", "3600")
+        _, usual = imgfs.mount_foreground(image)
+    finally:
+        with open(setting, "w", encoding="ascii") as file:
+            file.write(before)
+    assert "seconds=3595" in waiting.output() and "seconds=3595" in patient.output()
+    assert "read_budget" not in usual.output()
+
+
 # ---- a plain user ----
 
 

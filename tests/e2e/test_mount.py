@@ -3,7 +3,6 @@ import contextlib
 import errno
 import io
 import os
-import pwd
 import signal
 import subprocess
 import sys
@@ -12,53 +11,15 @@ import time
 
 import pytest
 
-from images import Layout, small_content, small_image
-from imgfs import BINARY, FLAVOUR, SLOWER, environment, mount_of, processes_of
+from images import Layout, small_content
+from imgfs import FLAVOUR, SLOWER, environment, mount_of, processes_of
+from mounting import NOBODY, content, image, left_behind, open_to_all, options_of, records_of, says  # noqa: F401
 from processes import run, wait_for
 from test_upcalls import entry_of
 
-NOBODY = pwd.getpwnam("nobody").pw_uid
-DRAIN_S = 5     # how long a busy mount is served on after SIGTERM
-RECORDS = "/run/imgfs/mounts"
+# pylint: disable=redefined-outer-name,unused-import
 
-
-@pytest.fixture
-def image(scratch):
-    return "oci:" + small_image(scratch / "image")
-
-
-def options_of(folder):
-    with open("/proc/self/mountinfo", encoding="utf-8") as table:
-        lines = [line.split() for line in table]
-    fields = next(line for line in lines if line[4] == folder)
-    tail = fields[fields.index("-") :]
-    return set(fields[5].split(",")) | set(tail[3].split(","))
-
-
-def records_of(folder):
-    found = []
-    for name in os.listdir(RECORDS) if os.path.isdir(RECORDS) else []:
-        with contextlib.suppress(FileNotFoundError), open(f"{RECORDS}/{name}", "rb") as file:
-            if folder.encode() + b"\0" in file.read():
-                found.append(name)
-    return found
-
-
-def left_behind(folder):
-    """What a mount that is gone, or never was, must not leave."""
-    return [mount_of(folder), processes_of(folder), records_of(folder), os.listdir(folder)] != [None, [], [], []]
-
-
-def says(done, status, *words):
-    assert done.returncode == status, done.stderr
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    for word in words:
-        assert word in done.stderr
-
-
-def content(folder, path="data/large"):
-    with open(f"{folder}/{path}", "rb") as file:
-        return file.read()
+DRAIN_S = 5  # how long a busy mount is served on after SIGTERM
 
 
 @contextlib.contextmanager
@@ -194,28 +155,6 @@ def test_nonempty_hides_what_is_there(imgfs, image, scratch):
 
 
 # ---- options ----
-
-
-@pytest.fixture
-def open_to_all(scratch):
-    """Other users can get to the scratch folder."""
-    for folder in (scratch, *scratch.parents):
-        if os.stat(folder).st_uid == os.geteuid() and os.stat(folder).st_mode & 0o001 == 0:
-            os.chmod(folder, os.stat(folder).st_mode | 0o011)
-
-
-@pytest.fixture
-def device_for_all(scratch):
-    """/dev/fuse as every Debian has it, for this mount namespace; some containers close it."""
-    if os.stat("/dev/fuse").st_mode & 0o006 != 0o006:
-        device = scratch / "fuse"
-        os.mknod(device, 0o020666, os.makedev(10, 229))
-        os.chmod(device, 0o666)
-        run("mount", "--bind", device, "/dev/fuse")
-        yield
-        run("umount", "-l", "/dev/fuse")
-    else:
-        yield
 
 
 @pytest.mark.root
@@ -518,93 +457,3 @@ def test_time_limit_of_the_kernel(imgfs, image):
             file.write(before)
     assert "seconds=3595" in waiting.output() and "seconds=3595" in patient.output()
     assert "read_budget" not in usual.output()
-
-
-# ---- a plain user ----
-
-
-@pytest.fixture
-def user(scratch, image, request):
-    """user(name, words...) runs imgfs as somebody without rights, in a folder of theirs."""
-    if os.geteuid() != 0:
-        pytest.skip("takes root to become somebody else")
-    request.getfixturevalue("open_to_all")
-    request.getfixturevalue("device_for_all")
-    world = scratch / "user"
-    world.mkdir()
-    (world / "mnt").mkdir()
-    for path in (world, world / "mnt"):
-        os.chown(path, NOBODY, NOBODY)
-    run("chmod", "-R", "a+rX", image[4:].rsplit(":", 1)[0])
-
-    def as_user(*words, **more):
-        env = environment(HOME=os.fspath(world), XDG_RUNTIME_DIR=os.fspath(world), IMGFS_STORE=os.fspath(world / "store"))
-        return run(BINARY, *words, user=NOBODY, group=NOBODY, extra_groups=[], cwd=world, env=env, check=False,
-                   timeout=60 * SLOWER, **more)
-
-    yield as_user, world
-    subprocess.run(["umount", "-l", world / "mnt"], check=False, stderr=subprocess.DEVNULL)
-
-
-def test_plain_user(user, image):
-    as_user, world = user
-    folder = os.fspath(world / "mnt")
-    done = as_user("mount", image, "mnt")
-    assert done.returncode == 0, done.stderr
-    options = options_of(folder)
-    assert {"ro", "nosuid", "nodev", "default_permissions"} <= options and "allow_other" not in options
-    assert run("cat", f"{folder}/etc/name", user=NOBODY, group=NOBODY).stdout == "small\n"
-    assert folder in as_user("status").stdout
-    with pytest.raises(PermissionError):
-        os.listdir(folder)  # not even root, without allow_other
-    done = as_user("umount", "mnt")
-    assert done.returncode == 0, done.stderr
-    assert not left_behind(folder)
-
-
-def test_plain_user_and_a_dead_daemon(user, image):
-    as_user, world = user
-    folder = os.fspath(world / "mnt")
-    assert as_user("mount", image, "mnt").returncode == 0
-    for pid in processes_of(image):
-        os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not processes_of(image), "it is dead")
-    says(as_user("mount", image, "mnt"), 1, "imgfs umount")
-    done = as_user("umount", "mnt")
-    assert done.returncode == 0, done.stderr
-    assert as_user("mount", image, "mnt").returncode == 0
-    done = as_user("umount", "mnt")
-    assert done.returncode == 0 and not left_behind(folder)
-
-
-def test_plain_user_who_is_busy(user, image):
-    as_user, world = user
-    folder = os.fspath(world / "mnt")
-    assert as_user("mount", image, "mnt").returncode == 0
-    holder = subprocess.Popen(["sh", "-c", f"cd {folder} && exec sleep 60"], user=NOBODY, group=NOBODY)
-    try:
-        wait_for(lambda: os.readlink(f"/proc/{holder.pid}/cwd") == folder, "busy")
-        says(as_user("umount", "mnt"), 1, "EBUSY", "--lazy")
-        assert as_user("umount", "-l", "mnt").returncode == 0
-        assert not mount_of(folder)
-    finally:
-        holder.kill()
-        holder.wait()
-
-
-@pytest.mark.parametrize("words", ["suid", "dev", "read_ahead=512"])
-def test_what_takes_root(user, image, words):
-    as_user, world = user
-    says(as_user("mount", "-o", words, image, "mnt"), 4, "takes root")
-    assert not mount_of(os.fspath(world / "mnt"))
-
-
-def test_what_fusermount_refuses(user, image, scratch):
-    """Its words become our one line."""
-    as_user, world = user
-    theirs = scratch / "theirs"
-    theirs.mkdir(mode=0o755)
-    says(as_user("mount", image, theirs), 4, "mount on", "fusermount3")
-    says(as_user("mount", "-o", "allow_other", image, "mnt"), 4, "user_allow_other")
-    assert not mount_of(os.fspath(theirs)) and not processes_of(image)
-    assert not mount_of(os.fspath(world / "mnt"))

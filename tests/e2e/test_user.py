@@ -1,0 +1,99 @@
+"""Mounts of a plain user, through fusermount3."""
+import os
+import signal
+import subprocess
+
+import pytest
+
+from imgfs import BINARY, SLOWER, environment, mount_of, processes_of
+from mounting import NOBODY, device_for_all, image, left_behind, open_to_all, options_of, says  # noqa: F401
+from processes import run, wait_for
+
+# pylint: disable=redefined-outer-name,unused-import
+
+
+@pytest.fixture
+def user(scratch, image, request):
+    """user(name, words...) runs imgfs as somebody without rights, in a folder of theirs."""
+    if os.geteuid() != 0:
+        pytest.skip("takes root to become somebody else")
+    request.getfixturevalue("open_to_all")
+    request.getfixturevalue("device_for_all")
+    world = scratch / "user"
+    world.mkdir()
+    (world / "mnt").mkdir()
+    for path in (world, world / "mnt"):
+        os.chown(path, NOBODY, NOBODY)
+    run("chmod", "-R", "a+rX", image[4:].rsplit(":", 1)[0])
+
+    def as_user(*words, **more):
+        env = environment(HOME=os.fspath(world), XDG_RUNTIME_DIR=os.fspath(world), IMGFS_STORE=os.fspath(world / "store"))
+        return run(BINARY, *words, user=NOBODY, group=NOBODY, extra_groups=[], cwd=world, env=env, check=False,
+                   timeout=60 * SLOWER, **more)
+
+    yield as_user, world
+    subprocess.run(["umount", "-l", world / "mnt"], check=False, stderr=subprocess.DEVNULL)
+
+
+def test_plain_user(user, image):
+    as_user, world = user
+    folder = os.fspath(world / "mnt")
+    done = as_user("mount", image, "mnt")
+    assert done.returncode == 0, done.stderr
+    options = options_of(folder)
+    assert {"ro", "nosuid", "nodev", "default_permissions"} <= options and "allow_other" not in options
+    assert run("cat", f"{folder}/etc/name", user=NOBODY, group=NOBODY).stdout == "small\n"
+    assert folder in as_user("status").stdout
+    with pytest.raises(PermissionError):
+        os.listdir(folder)  # not even root, without allow_other
+    done = as_user("umount", "mnt")
+    assert done.returncode == 0, done.stderr
+    assert not left_behind(folder)
+
+
+def test_plain_user_and_a_dead_daemon(user, image):
+    as_user, world = user
+    folder = os.fspath(world / "mnt")
+    assert as_user("mount", image, "mnt").returncode == 0
+    for pid in processes_of(image):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not processes_of(image), "it is dead")
+    says(as_user("mount", image, "mnt"), 1, "imgfs umount")
+    done = as_user("umount", "mnt")
+    assert done.returncode == 0, done.stderr
+    assert as_user("mount", image, "mnt").returncode == 0
+    done = as_user("umount", "mnt")
+    assert done.returncode == 0 and not left_behind(folder)
+
+
+def test_plain_user_who_is_busy(user, image):
+    as_user, world = user
+    folder = os.fspath(world / "mnt")
+    assert as_user("mount", image, "mnt").returncode == 0
+    holder = subprocess.Popen(["sh", "-c", f"cd {folder} && exec sleep 60"], user=NOBODY, group=NOBODY)
+    try:
+        wait_for(lambda: os.readlink(f"/proc/{holder.pid}/cwd") == folder, "busy")
+        says(as_user("umount", "mnt"), 1, "EBUSY", "--lazy")
+        assert as_user("umount", "-l", "mnt").returncode == 0
+        assert not mount_of(folder)
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+@pytest.mark.parametrize("words", ["suid", "dev", "read_ahead=512"])
+def test_what_takes_root(user, image, words):
+    as_user, world = user
+    says(as_user("mount", "-o", words, image, "mnt"), 4, "takes root")
+    assert not mount_of(os.fspath(world / "mnt"))
+
+
+def test_what_fusermount_refuses(user, image, scratch):
+    """Its words become our one line."""
+    as_user, world = user
+    theirs = scratch / "theirs"
+    theirs.mkdir(mode=0o755)
+    says(as_user("mount", image, theirs), 4, "mount on", "fusermount3")
+    says(as_user("mount", "-o", "allow_other", image, "mnt"), 4, "user_allow_other")
+    assert not mount_of(os.fspath(theirs)) and not processes_of(image)
+    assert not mount_of(os.fspath(world / "mnt"))

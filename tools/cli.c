@@ -39,6 +39,8 @@ static void common_rows(struct common_options *c, struct option_row rows[N_COMMO
 		 "the platform to choose, OS/ARCH[/VARIANT] (default: this machine's)"},
 		{0, "authfile", OPT_STRING, &c->authfile, "FILE",
 		 "credentials (default: those of podman and docker)"},
+		{0, "token-host", OPT_STRING, &c->token_host, "HOST",
+		 "a token server on another host that may be given the registry's credentials"},
 		{0, "plain-http", OPT_FLAG, &c->plain_http, NULL, "speak http to the registry"},
 		{'v', "verbose", OPT_COUNT, &c->verbose, NULL,
 		 "say what is done; twice: every request"},

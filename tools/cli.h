@@ -31,13 +31,14 @@ struct option_row {
 
 /* Options that every command understands; filled by cli_parse. */
 struct common_options {
-	const char *store;    /* --store DIR */
-	const char *platform; /* --platform OS/ARCH[/VARIANT] */
-	const char *authfile; /* --authfile FILE */
-	bool plain_http;      /* --plain-http */
-	bool json;	      /* --json, for commands that list it */
-	bool quiet;	      /* -q */
-	int verbose;	      /* -v, -vv */
+	const char *store;	/* --store DIR */
+	const char *platform;	/* --platform OS/ARCH[/VARIANT] */
+	const char *authfile;	/* --authfile FILE */
+	const char *token_host; /* --token-host HOST */
+	bool plain_http;	/* --plain-http */
+	bool json;		/* --json, for commands that list it */
+	bool quiet;		/* -q */
+	int verbose;		/* -v, -vv */
 };
 
 struct command {

@@ -9,7 +9,9 @@ struct image_options image_options_of(const struct common_options *common)
 {
 	return (struct image_options){
 		.platform = common->platform,
-		.registry = {.plain_http = common->plain_http, .authfile = common->authfile},
+		.registry = {.plain_http = common->plain_http,
+			     .authfile = common->authfile,
+			     .token_host = common->token_host},
 	};
 }
 

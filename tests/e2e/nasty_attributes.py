@@ -125,8 +125,8 @@ BEYOND = {"octal": 8**11, "future": 2**40, "past": -2**40}
 
 @case(
     {
-        "octal": is_file("x", mtime=(2**33 - 1) * NS),
-        "future": is_file("x", mtime=(2**33 - 1) * NS),
+        "octal": is_file("x", mtime=2**33 * NS - 1),
+        "future": is_file("x", mtime=2**33 * NS - 1),
         "past": is_file("x", mtime=-2**33 * NS)
     },
     differs={name: {"mtime"}

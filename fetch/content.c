@@ -107,7 +107,7 @@ static void fill_job(struct content *c, struct flight *f)
 
 void content_submit(struct content *c, struct flight *const *flights, size_t n)
 {
-	struct job *jobs[BATCH_MAX];
+	struct job *jobs[BATCH_MAX] = {0};
 	BUG_ON(n == 0 || n > BATCH_MAX);
 	for (size_t i = 0; i < n; i++) {
 		fill_job(c, flights[i]);

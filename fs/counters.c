@@ -60,13 +60,23 @@ void counters_failed_reply(struct counters *c)
 	atomic_fetch_add_explicit(&c->failed_replies, 1, memory_order_relaxed);
 }
 
+/* The figures only grow, so of two threads that publish at once the later one wins. */
+static void raise_to(_Atomic uint64_t *word, uint64_t value)
+{
+	uint64_t held = atomic_load_explicit(word, memory_order_relaxed);
+
+	while (held < value &&
+	       !atomic_compare_exchange_weak_explicit(word, &held, value, memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+}
+
 void counters_publish(struct counters *c, const struct content_stats *stats)
 {
 	for (size_t i = 0; i < ARRAY_LEN(content_fields); i++) {
 		const char *field = (const char *)stats + content_fields[i].offset;
 
-		atomic_store_explicit(&c->content[i], *(const uint64_t *)field,
-				      memory_order_relaxed);
+		raise_to(&c->content[i], *(const uint64_t *)field);
 	}
 }
 

@@ -47,7 +47,7 @@ void counters_upcall(struct counters *c, uint32_t opcode);
 /* counters_failed_reply - an answer could not be given to the kernel. */
 void counters_failed_reply(struct counters *c);
 
-/* counters_publish - replace the content figures. */
+/* counters_publish - raise the content figures to these; any thread. Cost: a load a figure. */
 void counters_publish(struct counters *c, const struct content_stats *stats);
 
 /* counters_copy - the figures with their names, in the order of counters.def; "other" comes last.

@@ -19,7 +19,7 @@ struct filesystem;
 
 /*
  * filesystem_new - the tree as it will be served; all arguments must outlive it
- * @on_read  called after every finished read, from any thread; must return at once; may be NULL
+ * @on_read  called before every read is answered, from any thread; must return at once; may be NULL
  * Cost: one pass over the tree's xattrs, if it has any.
  */
 struct filesystem *filesystem_new(const struct index *tree, struct content *content,

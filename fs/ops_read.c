@@ -63,12 +63,12 @@ static void read_done(struct read_request *request, err_t err)
 
 	if (interrupting != r)
 		fuse_req_interrupt_func(r->reply.req, NULL, NULL);
+	if (fs->on_read)
+		fs->on_read(fs->on_read_arg);
 	if (err)
 		reply_once_error(&r->reply, err);
 	else
 		reply_once_data(&r->reply, r->bytes, request->n);
-	if (fs->on_read)
-		fs->on_read(fs->on_read_arg);
 	read_put(r);
 }
 

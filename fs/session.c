@@ -1,9 +1,8 @@
 /*
  * session - the life of a mount, from the process's main thread
  *
- * The main thread mounts, answers the INIT message by itself and then only waits: for a signal, for
- * the end of the FUSE threads, and for a timer that runs while files are being read, after which it
- * copies content's figures into the mount's record. An idle mount sleeps.
+ * The main thread mounts, answers the INIT message by itself and then only waits: for a signal, or
+ * for the end of the FUSE threads. An idle mount sleeps.
  *
  * A mount ends in one of two ways. Somebody unmounts it: the kernel ends the FUSE threads' reads.
  * Or we are asked to stop: we unmount, which comes to the same, unless the tree is in use; then it
@@ -24,10 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
-
-#define PUBLISH_NS (250 * 1000000L) /* `imgfs status` lags behind reads by this much */
 
 struct session {
 	char *mountpoint;
@@ -38,9 +34,7 @@ struct session {
 	struct loop *loop;
 	struct mounted mounted; /* names our mount among those that may lie on the same path */
 	int ended_fd;		/* eventfd: a FUSE thread has ended */
-	int publish_fd;		/* timerfd: figures have changed */
-	atomic_bool publish_due;
-	bool detached; /* unmounted, or lazily so: the path is no longer ours */
+	bool detached;		/* unmounted, or lazily so: the path is no longer ours */
 };
 
 /* ---- libfuse's own messages ---- */
@@ -123,15 +117,14 @@ static err_t session_create(struct session *s, const struct session_options *opt
 	return 0;
 }
 
-/* A read has ended: called on the thread that answered it. */
-static void publish_soon(void *arg)
+/* A read is about to be answered: its figures are in the record before its reader goes on. */
+static void publish(void *arg)
 {
 	struct session *s = arg;
-	struct itimerspec once = {.it_value.tv_nsec = PUBLISH_NS};
+	struct content_stats stats;
 
-	if (!atomic_load_explicit(&s->publish_due, memory_order_relaxed) &&
-	    !atomic_exchange(&s->publish_due, true))
-		timerfd_settime(s->publish_fd, 0, &once, NULL);
+	content_stats(s->content, &stats);
+	counters_publish(s->counters, &stats);
 }
 
 static err_t session_mount(struct session *s, const struct session_options *options, struct diag *d)
@@ -139,8 +132,7 @@ static err_t session_mount(struct session *s, const struct session_options *opti
 	err_t err;
 
 	s->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	s->publish_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (s->ended_fd < 0 || s->publish_fd < 0)
+	if (s->ended_fd < 0)
 		return fail_sys(d, ERR_OTHER, -errno, "eventfd");
 	err = session_create(s, options, d);
 	if (!err)
@@ -166,9 +158,9 @@ err_t session_open(const struct session_options *options, struct session **out, 
 	s->mountpoint = xstrdup(options->mountpoint);
 	s->content = options->content;
 	s->counters = options->counters;
-	s->ended_fd = s->publish_fd = -1;
+	s->ended_fd = -1;
 	s->detached = true;
-	s->fs = filesystem_new(options->tree, options->content, options->counters, publish_soon, s);
+	s->fs = filesystem_new(options->tree, options->content, options->counters, publish, s);
 	err = session_mount(s, options, d);
 	if (err)
 		session_close(&s);
@@ -243,25 +235,11 @@ void session_close(struct session **session)
 	}
 	filesystem_free(&s->fs);
 	cleanup_fd(&s->ended_fd);
-	cleanup_fd(&s->publish_fd);
 	free(s->mountpoint);
 	free(s);
 }
 
 /* ---- serving ---- */
-
-static void publish(struct session *s)
-{
-	struct content_stats stats;
-	uint64_t ticks;
-
-	if (read(s->publish_fd, &ticks, sizeof(ticks)) < 0)
-		return;
-	/* First the flag: a read that ends during the copy starts the timer again. */
-	atomic_store(&s->publish_due, false);
-	content_stats(s->content, &stats);
-	counters_publish(s->counters, &stats);
-}
 
 /* Serve until the FUSE threads end, a stop is asked for, or end_ms (negative: never) is reached. */
 static void serve_until(struct session *s, int64_t end_ms)
@@ -269,19 +247,14 @@ static void serve_until(struct session *s, int64_t end_ms)
 	struct pollfd fds[] = {
 		{.fd = s->ended_fd, .events = POLLIN},
 		{.fd = stop_fd(), .events = POLLIN},
-		{.fd = s->publish_fd, .events = POLLIN},
 	};
 
 	for (;;) {
 		int64_t left = end_ms < 0 ? -1 : max_of(end_ms - now_ms(), (int64_t)0);
 		int n = poll(fds, ARRAY_LEN(fds), (int)left);
 
-		if (n == 0 || (n < 0 && errno != EINTR))
+		if (n >= 0 || errno != EINTR)
 			return;
-		if (n > 0 && (fds[0].revents || fds[1].revents))
-			return;
-		if (n > 0)
-			publish(s);
 	}
 }
 

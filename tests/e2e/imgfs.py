@@ -15,7 +15,6 @@ from processes import SCRATCH, Daemon, run, wait_for
 FLAVOUR = os.environ.get("IMGFS_FLAVOUR", "release")
 BINARY = os.environ.get({"release": "IMGFS", "asan": "IMGFS_ASAN", "tsan": "IMGFS_TSAN"}[FLAVOUR], "imgfs")
 SLOWER = {"release": 1, "asan": 4, "tsan": 10}[FLAVOUR]  # for time bounds, never for what must be right
-STATUS_LAG_S = 0.4  # `imgfs status` may lag behind reads by a quarter of a second (fs/session.c)
 SANITIZER_LOG = os.path.join(SCRATCH or "/tmp", "sanitizer.log")
 
 
@@ -105,7 +104,6 @@ class Imgfs:
 
     def status(self, folder):
         """What `imgfs status --json` says of one mount, reads up to now included."""
-        time.sleep(STATUS_LAG_S)
         (found,) = self.json("status", folder)["mounts"]
         return found
 

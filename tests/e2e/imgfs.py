@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 from processes import SCRATCH, Daemon, run, wait_for
 

@@ -208,10 +208,10 @@ void content_read_start(struct content *c, struct read_request *r)
 		if (serve_now(c, &piece))
 			continue;
 		read_missing(c, r, &piece, &w);
-		ahead_note(c, row, off, n);
+		ahead_note(c, row, off, n, true);
 		return;
 	}
-	ahead_note(c, row, off, n);
+	ahead_note(c, row, off, n, false);
 	read_done(c, r, 0);
 }
 

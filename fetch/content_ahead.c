@@ -2,8 +2,9 @@
  * Read-ahead: a file that is read in order gets the chunks that follow before they are asked for. A
  * small table, found by row, remembers for each of the files read last where its reader is; two
  * files that share an entry take it from each other, which costs read-ahead and nothing else. The
- * first sign of order opens a window of one chunk behind the reader; each time the reader has used
- * up half of what was started, the window doubles. Any jump closes it.
+ * first read in order that misses opens a window of one chunk behind the reader; each time the
+ * reader has used up half of what was started, the window doubles. Any jump closes it. Reads that
+ * the store answers open none: what was read once is never a reason to fetch more.
  *
  * The kernel sends the requests of one reader side by side, so they may arrive out of order by a
  * few: a read counts as in order when it begins within AHEAD_SLACK of the furthest end seen.
@@ -51,7 +52,7 @@ static bool in_order(const struct ahead_file *file, uint64_t off)
 }
 
 /* Note a read; returns the bytes [*from, *to) of the file whose chunks should be started now. */
-static bool plan_locked(struct ahead_file *file, uint32_t row, uint64_t off, size_t n,
+static bool plan_locked(struct ahead_file *file, uint32_t row, uint64_t off, size_t n, bool missed,
 			uint64_t *from, uint64_t *to)
 {
 	if (file->row_plus_1 != row + 1 || !in_order(file, off)) {
@@ -62,7 +63,7 @@ static bool plan_locked(struct ahead_file *file, uint32_t row, uint64_t off, siz
 	if (off + n <= file->next)
 		return false;
 	file->next = off + n;
-	if (file->window && file->started >= file->next + file->window / 2)
+	if (file->window ? file->started >= file->next + file->window / 2 : !missed)
 		return false;
 	file->window = file->window ? min_of(file->window * 2, AHEAD_WINDOW_MAX) : AHEAD_WINDOW_MIN;
 	*from = max_of(file->next, file->started);
@@ -118,14 +119,14 @@ static void start_range(struct content *c, uint32_t row, uint64_t from, uint64_t
 	}
 }
 
-void ahead_note(struct content *c, uint32_t row, uint64_t off, size_t n)
+void ahead_note(struct content *c, uint32_t row, uint64_t off, size_t n, bool missed)
 {
 	uint64_t from = 0, to = 0;
 	if (n == 0)
 		return;
 	lock_take(&c->ahead->lock);
 	bool start = plan_locked(&c->ahead->files[(row * 0x9e3779b1u) % AHEAD_FILES], row, off, n,
-				 &from, &to);
+				 missed, &from, &to);
 	lock_drop(&c->ahead->lock);
 	if (!start)
 		return;

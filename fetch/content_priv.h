@@ -132,7 +132,8 @@ struct chunk_data *recent_get(struct recent *r, uint32_t slot, uint32_t chunk);
 
 struct ahead *ahead_new(void);
 void ahead_free(struct ahead **a);
-/* ahead_note - [off, off + n) of a file was asked for: perhaps start flights for what follows. */
-void ahead_note(struct content *c, uint32_t row, uint64_t off, size_t n);
+/* ahead_note - [off, off + n) of a file was asked for, and missed or not: perhaps start flights for
+ * what follows. */
+void ahead_note(struct content *c, uint32_t row, uint64_t off, size_t n, bool missed);
 
 #endif

@@ -274,12 +274,19 @@ static void hang_on_locked(struct flight *f, struct ticket *ticket, const struct
 	ticket->left++;
 }
 
+static bool remembered(const struct flight_table *t, int64_t since_ms)
+{
+	return t->budget_ms != INT64_MAX && since_ms && now_ms() < since_ms + FAILED_REMEMBER_MS;
+}
+
 /* A failure still remembered answers for the source, except to those who wait for ever. */
 static bool remembers_failure_locked(struct flight_table *t, struct flight **f)
 {
+	if (*f && (*f)->state == FLIGHT_WAITING)
+		return remembered(t, (*f)->expired_ms);
 	if (!*f || (*f)->state != FLIGHT_FAILED)
 		return false;
-	if (t->budget_ms != INT64_MAX && now_ms() < (*f)->failed_ms + FAILED_REMEMBER_MS)
+	if (remembered(t, (*f)->failed_ms))
 		return true;
 	remove_locked(t, *f);
 	*f = NULL;
@@ -342,11 +349,22 @@ bool flight_patience(struct flight_table *t, struct flight *f, int64_t *until_ms
 	return waited_for;
 }
 
+/* From now on it is only a memory; its parts are the caller's to end. */
+static void fail_locked(struct flight_table *t, struct flight *f, int64_t since_ms)
+{
+	f->state = FLIGHT_FAILED;
+	f->failed_ms = since_ms;
+	f->progress_ms = NULL;
+	t->n_failed++;
+}
+
 bool flight_drop_unwanted(struct flight_table *t, struct flight *f)
 {
 	lock_take(&t->lock);
 	bool unwanted = TAILQ_EMPTY(&f->parts) && f->job.priority == PRIORITY_READER;
-	if (unwanted)
+	if (unwanted && remembered(t, f->expired_ms))
+		fail_locked(t, f, f->expired_ms);
+	else if (unwanted)
 		remove_locked(t, f);
 	lock_drop(&t->lock);
 	return unwanted;
@@ -404,10 +422,7 @@ void flight_fail(struct flight_table *t, struct flight *f)
 	int64_t now = now_ms();
 	lock_take(&t->lock);
 	BUG_ON(f->state != FLIGHT_WAITING);
-	f->state = FLIGHT_FAILED;
-	f->failed_ms = now;
-	f->progress_ms = NULL;
-	t->n_failed++;
+	fail_locked(t, f, now);
 	while ((part = TAILQ_FIRST(&f->parts)) != NULL)
 		abort_locked(t, part->ticket, -EIO, &ended);
 	lock_drop(&t->lock);
@@ -444,6 +459,9 @@ static void expire_locked(struct flight_table *t, struct ticket *ticket, int64_t
 		await_locked(t, ticket);
 		return;
 	}
+	for (size_t i = 0; i < ticket->n_parts; i++)
+		if (ticket->parts[i].flight)
+			ticket->parts[i].flight->expired_ms = now;
 	abort_locked(t, ticket, -EIO, ended);
 }
 

@@ -6,7 +6,9 @@
  * Landed, it answers everyone at once and newcomers directly, until flight_forget takes it out
  * (when the chunk is in the store, so that a reader finds either the flight or the store). Failed,
  * it is remembered for FAILED_REMEMBER_MS, so that a dead source is not asked again for each of a
- * thousand readers, and then forgotten: a failure is never latched.
+ * thousand readers, and then forgotten: a failure is never latched. The same holds for a flight
+ * whose waiters have run out of patience: the kernel asks once more for a page whose read-ahead
+ * failed, and must not wait a second budget.
  *
  * Who owns a WAITING flight: first the caller that flight_join or flight_start told to lead, then
  * the scheduler's queue, then the worker that got its job. Only the owner lands, fails or drops it.
@@ -63,8 +65,9 @@ struct flight {
 	enum flight_state state;
 	LIST_ENTRY(flight) in_bucket;
 	struct part_list parts;
-	struct chunk_data *data;	     /* LANDED */
-	int64_t failed_ms;		     /* FAILED */
+	struct chunk_data *data; /* LANDED */
+	int64_t failed_ms;	 /* FAILED */
+	int64_t expired_ms;	 /* WAITING: a waiter ran out of patience then; 0: none did */
 	const _Atomic(int64_t) *progress_ms; /* rides a stream that last moved then; or NULL */
 	/* owned by the owner (see above) */
 	unsigned attempts; /* network failures so far */

@@ -35,13 +35,23 @@ static int run(const struct command *self, int argc, char **argv)
 	struct common_options common = {0};
 	struct cli_image ci;
 	char **operands;
-	int n = cli_parse(self, argc, argv, NULL, &common, &operands);
+	uint64_t chunk_size = CHUNK_TARGET_DEFAULT;
+	const struct option_row rows[] = {
+		{0, "chunk-size", OPT_NUMBER, &chunk_size, "BYTES",
+		 "what a chunk aims at, 16K to 1M: finer fetches less, coarser indexes are smaller "
+		 "(256K)"},
+		{0},
+	};
+	int n = cli_parse(self, argc, argv, rows, &common, &operands);
 	if (n != 1)
 		return cli_usage_error(self,
 				       n ? "one reference at a time" : "a reference is missing");
+	if (chunk_size < CHUNK_TARGET_MIN || chunk_size > CHUNK_STREAM_MAX)
+		return cli_usage_error(self, "--chunk-size takes 16K to 1M");
 	int status = cli_open_image(self, &common, operands[0], false, &ci);
 	if (status)
 		return status;
+	ci.image->options.chunk_target = (uint32_t)chunk_size;
 	auto_free bool *had = xcalloc(ci.image->manifest.n_layers + 1, sizeof(*had));
 	for (size_t i = 0; i < ci.image->manifest.n_layers; i++)
 		had[i] = image_layer_indexed(ci.image, i);

@@ -54,7 +54,11 @@ static err_t feed_all(struct feed *f, struct layer_build *build, uint8_t *block,
 static err_t build_from(struct feed *f, struct buf *out, struct diag *d)
 {
 	const struct layer_desc *layer = f->job->layer;
-	struct layer_build_options options = {.chunk_target = f->job->chunk_target};
+	struct layer_build_options options = {
+		.chunk_target = f->job->chunk_target,
+		.blob_alg = layer->desc.digest.alg,
+		.diff_alg = layer->diff_id.alg,
+	};
 	auto_free uint8_t *block = malloc(BLOCK_LEN);
 	if (!block)
 		return fail_sys(d, ERR_OTHER, -ENOMEM, "index a layer");

@@ -5,9 +5,11 @@
 #include "index/base.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 void bug(const char *file, int line, const char *what)
@@ -172,6 +174,21 @@ char *xasprintf(const char *fmt, ...)
 	return or_die(n < 0 ? NULL : text);
 }
 
+uint64_t hash_seed(void)
+{
+	static _Atomic uint64_t seed;
+	uint64_t held = atomic_load_explicit(&seed, memory_order_relaxed);
+	while (!held) {
+		uint64_t fresh;
+		if (getrandom(&fresh, sizeof(fresh), 0) != sizeof(fresh))
+			fresh = (uintptr_t)&seed; /* a kernel without the call: the place we were
+						     loaded to */
+		if (atomic_compare_exchange_strong(&seed, &held, fresh | 1))
+			held = fresh | 1;
+	}
+	return held;
+}
+
 void *try_array(size_t n, size_t size, size_t limit)
 {
 	return n > limit ? NULL : calloc(max_of(n, (size_t)1), size);
@@ -257,14 +274,11 @@ err_t read_file(const char *path, size_t limit, struct buf *out)
 	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	out->limit = limit;
 	for (;;) {
 		err_t err = buf_reserve(out, 1);
 		if (err)
 			return err;
-		size_t room = out->cap - out->n;
-		ssize_t got =
-			read(fd, out->p + out->n, limit ? min_of(room, limit - out->n + 1) : room);
+		ssize_t got = read(fd, out->p + out->n, out->cap - out->n);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)

@@ -137,6 +137,10 @@ void cleanup_fd(int *fd);
 		taken_;                                                                            \
 	})
 
+/* hash_seed - a random number of this process: for tables in memory, so that their collisions can
+ * not be prepared. */
+uint64_t hash_seed(void);
+
 /* add_u64 - a + b; false when it does not fit. */
 static inline bool add_u64(uint64_t a, uint64_t b, uint64_t *out)
 {

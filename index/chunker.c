@@ -13,7 +13,7 @@ struct chunker {
 	struct chunker_sink sink;
 	void *arg;
 	uint32_t target;
-	uint64_t stream_size;
+	uint64_t stream_size, blob_size; /* so far */
 	enum blob_codec codec;
 	const struct chunk_pass *type; /* NULL until sniffed */
 	void *pass;
@@ -64,9 +64,12 @@ uint64_t chunker_stream_size(const struct chunker *c)
 
 err_t chunker_stream(struct chunker *c, const uint8_t *p, size_t n, struct diag *d)
 {
-	if (n > STREAM_MAX - c->stream_size)
-		return fail(d, ERR_INTEGRITY, -EBADMSG, "the layer is larger than 2^47 bytes");
 	c->stream_size += n;
+	if (c->stream_size > STREAM_SANE)
+		return fail(d, ERR_INTEGRITY, -EBADMSG, "the layer is larger than 512 GiB");
+	if (c->stream_size > BOMB_FLOOR && c->stream_size / BOMB_RATIO > c->blob_size)
+		return fail(d, ERR_INTEGRITY, -EBADMSG,
+			    "the layer decompresses to more than %u times its size", BOMB_RATIO);
 	return c->sink.stream(c->arg, p, n, d);
 }
 
@@ -148,6 +151,7 @@ err_t chunker_feed(struct chunker *c, const uint8_t *p, size_t n, struct diag *d
 {
 	if (c->failed)
 		return fail(d, ERR_OTHER, c->failed, "the layer has been refused before");
+	c->blob_size += n;
 	c->failed = n ? feed(c, p, n, d) : 0;
 	return c->failed;
 }

@@ -30,6 +30,14 @@ const char *blob_codec_name(enum blob_codec c); /* "tar", "gzip", "zstd" */
 #define STREAM_MAX                                                                                 \
 	(UINT64_C(1) << 47) /* bytes of one layer's stream: extents have 48 bits (FORMAT.md) */
 /*
+ * A bomb is refused: beyond BOMB_FLOOR a stream may be at most BOMB_RATIO times as long as its blob
+ * so far (deflate reaches 1032; real zstd layers stay below 100), and no longer than STREAM_SANE in
+ * all.
+ */
+#define BOMB_FLOOR  (UINT64_C(1) << 30)
+#define BOMB_RATIO  5000u
+#define STREAM_SANE (UINT64_C(512) << 30)
+/*
  * Bytes of the blob that one chunk may need (CHUNK_ZSTD_INNER: no limit). Real chunks stay near the
  * size of their stream; empty blocks, members and frames, or zero padding, can stretch them. A
  * reader holds that many bytes in memory.

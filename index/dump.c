@@ -81,9 +81,10 @@ static void put_file(struct dump *d, uint32_t row, const struct inode *inode)
 
 static void put_xattrs(struct dump *d, uint32_t row)
 {
-	for (uint32_t i = 0; i < index_xattr_count(d->ix, row); i++) {
-		struct xattr_view v;
-		index_xattr(d->ix, row, i, &v);
+	struct xattr_cursor cursor;
+	struct xattr_view v;
+	index_xattrs(d->ix, row, &cursor);
+	while (index_xattr_next(&cursor, &v)) {
 		fputs(" xattr:", d->out);
 		put_bytes(d->out, v.name);
 		fputc('=', d->out);

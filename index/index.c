@@ -117,39 +117,65 @@ struct bytes index_link_target(const struct index *ix, uint32_t row)
 	return (struct bytes){ix->strings + get_le64(d->ref), get_le64(d->size)};
 }
 
-/* The set of a row's xattrs, and the first of them; 0 when there is none. */
-static uint32_t xattr_set(const struct index *ix, uint32_t row, const uint8_t **first)
+/* The xattrs of the set at an offset of the section. */
+static void set_cursor(const struct index *ix, uint64_t off, struct xattr_cursor *out)
 {
-	uint32_t off = get_le32(inode_row(ix, row)->xattrs);
-	if (!off)
-		return 0;
 	struct disk_xattr_set head;
 	memcpy(&head, ix->xattrs + off, sizeof(head));
-	*first = ix->xattrs + off + sizeof(head);
-	return get_le32(head.n_xattrs);
+	*out = (struct xattr_cursor){ix->xattrs + off + sizeof(head), get_le32(head.n_xattrs)};
+}
+
+void index_xattrs(const struct index *ix, uint32_t row, struct xattr_cursor *out)
+{
+	uint32_t off = get_le32(inode_row(ix, row)->xattrs);
+	*out = (struct xattr_cursor){NULL, 0};
+	if (off)
+		set_cursor(ix, off, out);
+}
+
+bool index_xattr_next(struct xattr_cursor *cursor, struct xattr_view *out)
+{
+	if (!cursor->left)
+		return false;
+	struct disk_xattr x;
+	memcpy(&x, cursor->at, sizeof(x));
+	const uint8_t *name = cursor->at + sizeof(x), *value = name + x.name_len;
+	*out = (struct xattr_view){{name, x.name_len}, {value, get_le32(x.value_len)}};
+	cursor->at = value + get_le32(x.value_len);
+	cursor->left--;
+	return true;
 }
 
 uint32_t index_xattr_count(const struct index *ix, uint32_t row)
 {
-	const uint8_t *first;
-	return xattr_set(ix, row, &first);
+	struct xattr_cursor cursor;
+	index_xattrs(ix, row, &cursor);
+	return cursor.left;
 }
 
 void index_xattr(const struct index *ix, uint32_t row, uint32_t i, struct xattr_view *out)
 {
-	const uint8_t *at = NULL;
-	BUG_ON(i >= xattr_set(ix, row, &at));
-	for (;; i--) {
-		struct disk_xattr x;
-		memcpy(&x, at, sizeof(x));
-		at += sizeof(x);
-		if (i == 0) {
-			*out = (struct xattr_view){{at, x.name_len},
-						   {at + x.name_len, get_le32(x.value_len)}};
-			return;
-		}
-		at += x.name_len + get_le32(x.value_len);
+	struct xattr_cursor cursor;
+	index_xattrs(ix, row, &cursor);
+	do
+		BUG_ON(!index_xattr_next(&cursor, out));
+	while (i--);
+}
+
+bool index_has_xattr_named(const struct index *ix, struct bytes name)
+{
+	for (uint64_t at = sizeof(struct disk_xattr_set); at < ix->xattrs_len;) {
+		struct disk_xattr_set head;
+		struct xattr_cursor cursor;
+		struct xattr_view view;
+		memcpy(&head, ix->xattrs + at, sizeof(head));
+		set_cursor(ix, at, &cursor);
+		while (index_xattr_next(&cursor, &view))
+			if (bytes_equal(view.name, name))
+				return true;
+		at += get_le32(head.len);
 	}
+	return false;
 }
 
 static void sparse_extent(const struct index *ix, const struct disk_inode *d, uint64_t off,

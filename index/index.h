@@ -2,9 +2,9 @@
  * index - read access to an index file: a layer index or an image index (index/FORMAT.md)
  *
  * An index is mapped, proved once by index_open (every offset, order, bound and the tree's shape:
- * index/verify.c), and immutable afterwards. Accessors may be called from any thread, take no lock,
- * allocate nothing unless they say so, and BUG_ON a row or position outside its range: callers hold
- * rows that the index itself gave them.
+ * index/verify_*.c), and immutable afterwards. Accessors may be called from any thread, take no
+ * lock, allocate nothing unless they say so, and BUG_ON a row or position outside its range:
+ * callers hold rows that the index itself gave them.
  *
  * Rows: 0 is the root. Directories come first in breadth-first order, then regular files in order
  * of their data, then everything else.
@@ -130,6 +130,18 @@ struct xattr_view {
 };
 uint32_t index_xattr_count(const struct index *ix, uint32_t row);
 void index_xattr(const struct index *ix, uint32_t row, uint32_t i, struct xattr_view *out);
+
+/* A walk over all xattrs of a row: index_xattrs begins it, index_xattr_next is false at its end. */
+struct xattr_cursor {
+	const uint8_t *at;
+	uint32_t left;
+};
+void index_xattrs(const struct index *ix, uint32_t row, struct xattr_cursor *out);
+bool index_xattr_next(struct xattr_cursor *cursor, struct xattr_view *out);
+
+/* index_has_xattr_named - whether any row has an xattr of this name. Cost: one pass over all sets.
+ */
+bool index_has_xattr_named(const struct index *ix, struct bytes name);
 
 /* One run of a file's bytes. */
 struct extent {

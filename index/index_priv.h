@@ -55,7 +55,12 @@ err_t verify_tree(const struct index *ix, struct diag *d) must_check;
 err_t verify_xattrs(const struct index *ix, uint8_t *set_starts, struct diag *d) must_check;
 err_t verify_data(const struct index *ix, struct diag *d) must_check;
 
-/* inode_kind - the type bits of a row, for range tests. */
+/* index_path_from - index_path, beginning at any row; an absolute symlink leads to the root all the
+ * same. */
+err_t index_path_from(const struct index *ix, uint32_t from, struct bytes path, bool follow_last,
+		      uint32_t *out) must_check;
+
+/* row_mode - the mode of a row, 0 for whiteouts and lower links. */
 static inline uint32_t row_mode(const struct index *ix, uint32_t row)
 {
 	return get_le16(ix->inodes[row].mode);

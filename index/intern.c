@@ -14,7 +14,7 @@ struct intern_slot {
 
 static struct intern_slot *slot_find(const struct intern *in, struct bytes b)
 {
-	size_t mask = in->n_slots - 1, i = XXH3_64bits(b.p, b.n) & mask;
+	size_t mask = in->n_slots - 1, i = XXH3_64bits_withSeed(b.p, b.n, hash_seed()) & mask;
 	for (;; i = (i + 1) & mask) {
 		struct intern_slot *s = &in->slots[i];
 		if (!s->len_plus_1)

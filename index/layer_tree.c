@@ -150,7 +150,7 @@ static err_t find_target(struct tree *t, struct bytes path, uint32_t *entry, str
 	struct walk w = {0};
 	err_t err = buf_append(&w.rest, path.p, path.n);
 	uint32_t dir = 0, e = TREE_NONE;
-	bool inside = true; /* false once the walk has left what this layer has */
+	unsigned outside = 0; /* components since the walk has left what this layer has */
 	struct bytes name;
 	while (!err && walk_next(&w, &name)) {
 		if (bytes_equal_str(name, "."))
@@ -158,11 +158,12 @@ static err_t find_target(struct tree *t, struct bytes path, uint32_t *entry, str
 		if (bytes_equal_str(name, "..")) {
 			while (lower_path->n && lower_path->p[--lower_path->n] != '/')
 				;
-			dir = inside ? tree_node(t, dir)->parent : dir;
+			dir = outside ? dir : tree_node(t, dir)->parent;
+			outside -= outside > 0;
 			continue;
 		}
 		bool last = w.at >= w.rest.n;
-		e = inside ? tree_lookup(t, dir, name) : TREE_NONE;
+		e = outside ? TREE_NONE : tree_lookup(t, dir, name);
 		const struct tree_node *n =
 			e == TREE_NONE ? NULL : tree_node(t, tree_entry(t, e)->node);
 		if (n && S_ISLNK(n->mode) && !last) {
@@ -173,8 +174,10 @@ static err_t find_target(struct tree *t, struct bytes path, uint32_t *entry, str
 			err = walk_symlink(&w, n->target);
 			continue;
 		}
-		inside = n && S_ISDIR(n->mode);
-		dir = inside ? tree_entry(t, e)->node : dir;
+		if (n && S_ISDIR(n->mode))
+			dir = tree_entry(t, e)->node;
+		else
+			outside++;
 		err = buf_append(lower_path, "/", 1);
 		if (!err)
 			err = buf_append(lower_path, name.p, name.n);
@@ -349,6 +352,9 @@ static err_t add_hard_link(struct tree *t, const struct tar_entry *e, uint32_t d
 		return err;
 	if (cleaned.n == 0)
 		return fail(d, ERR_INTEGRITY, -EBADMSG, "a hard link to the root directory");
+	if (lower_path.n > FORMAT_TARGET_MAX)
+		return fail(d, ERR_INTEGRITY, -EBADMSG,
+			    "a hard link to a path of more than %u bytes", FORMAT_TARGET_MAX);
 	if (target == TREE_NONE ||
 	    (tree_node(t, tree_entry(t, target)->node)->flags & INODE_WHITEOUT))
 		return add_lower_link(t, buf_bytes(&lower_path), dir, name);

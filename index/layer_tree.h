@@ -10,7 +10,7 @@
 
 /*
  * layer_tree_add - one member, in the order of the archive
- * @node  the inode that the member's bytes belong to, for layer_tree_digest; TREE_NONE when it has
+ * @node  the inode that the member's bytes belong to, for their digest; TREE_NONE when it has
  * none -EBADMSG (ERR_INTEGRITY): a name that no tree can have (".wh." alone, the root as a file, a
  * link to a directory). -ENOMEM, -E2BIG.
  */

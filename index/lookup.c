@@ -90,11 +90,12 @@ static err_t path_step(const struct index *ix, uint32_t dir, struct bytes name, 
 	return index_lookup(ix, dir, name, row);
 }
 
-err_t index_path(const struct index *ix, struct bytes path, bool follow_last, uint32_t *out)
+err_t index_path_from(const struct index *ix, uint32_t from, struct bytes path, bool follow_last,
+		      uint32_t *out)
 {
 	auto_buf struct buf rest = {0};
 	err_t err = buf_append(&rest, path.p, path.n);
-	uint32_t at = 0, row;
+	uint32_t at = from, row;
 	unsigned symlinks = 0;
 	size_t pos = 0;
 	while (!err) {
@@ -128,4 +129,9 @@ err_t index_path(const struct index *ix, struct bytes path, bool follow_last, ui
 	if (!err)
 		*out = at;
 	return err;
+}
+
+err_t index_path(const struct index *ix, struct bytes path, bool follow_last, uint32_t *out)
+{
+	return index_path_from(ix, 0, path, follow_last, out);
 }

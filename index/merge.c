@@ -12,6 +12,7 @@
 
 #include "index/index_priv.h"
 #include "index/layer_tree.h"
+#include "index/lower_rows.h"
 #include "index/tree_write.h"
 
 #include <stdio.h>
@@ -25,11 +26,13 @@ struct merge {
 	uint32_t layer;
 	const struct index *ix;
 	uint32_t *node_of; /* by row of the layer; TREE_NONE: not yet in the tree */
+	struct lower_rows lower;
 };
 
 /* A pair of directories that are being laid over each other. */
 struct pair {
 	uint32_t layer_dir, tree_dir;
+	size_t lower; /* of lower_rows; LOWER_ROWS_NONE: not needed so far */
 };
 
 void image_key_of(const struct digest *layers, size_t n, struct digest *out)
@@ -55,11 +58,11 @@ static err_t copy_xattrs(struct tree *t, const struct index *ix, uint32_t row, u
 	auto_free struct tar_xattr *xattrs = try_array(n, sizeof(*xattrs), TAR_XATTRS_MAX);
 	if (!xattrs)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++) {
-		struct xattr_view v;
-		index_xattr(ix, row, i, &v);
+	struct xattr_cursor cursor;
+	struct xattr_view v;
+	index_xattrs(ix, row, &cursor);
+	for (uint32_t i = 0; index_xattr_next(&cursor, &v); i++)
 		xattrs[i] = (struct tar_xattr){v.name, v.value};
-	}
 	return tree_xattrs_add(t, xattrs, n, out);
 }
 
@@ -129,43 +132,37 @@ static void dir_attributes(struct tree_node *to, const struct tree_node *from)
  * from the top, that has a directory under this path, even one that was hidden since; a whiteout or
  * a file there ends the search. Without any: 0755, root, 1970.
  */
-static err_t implied_attributes(struct merge *m, uint32_t dir, struct bytes name,
-				struct tree_node *node)
+static err_t implied_attributes(struct merge *m, struct pair *parent, struct bytes name,
+				struct tree_node *node, size_t *at)
 {
-	auto_buf struct buf path = {0};
-	err_t err = tree_dir_path(m->tree, dir, &path);
-	if (!err)
-		err = buf_append(&path, "/", 1);
-	if (!err)
-		err = buf_append(&path, name.p, name.n);
-	for (uint32_t i = m->layer; i-- > 0 && !err;) {
-		const struct index *lower = m->layers[i];
-		uint32_t found;
-		err = index_path(lower, buf_bytes(&path), true, &found);
-		if (err == -ENOENT || err == -ENOTDIR || err == -ELOOP) {
-			err = 0;
-			continue;
-		}
-		struct inode inode;
-		if (err || !row_is_dir(lower, found))
-			break;
-		index_inode(lower, found, &inode);
-		if (inode.flags & INODE_IMPLIED)
-			continue; /* it took its own attributes from further below */
-		node->mode = inode.mode;
-		node->uid = inode.uid;
-		node->gid = inode.gid;
-		node->mtime = inode.mtime;
-		node->mtime_ns = inode.mtime_ns;
-		return copy_xattrs(m->tree, lower, found, &node->xattrs);
+	err_t err = 0;
+	if (parent->lower == LOWER_ROWS_NONE) {
+		auto_buf struct buf path = {0};
+		err = tree_dir_path(m->tree, parent->tree_dir, &path);
+		if (!err)
+			err = lower_rows_at(&m->lower, buf_bytes(&path), &parent->lower);
 	}
-	return err;
+	if (!err)
+		err = lower_rows_below(&m->lower, parent->lower, name, at);
+	uint32_t layer, row;
+	if (err || !lower_rows_nearest(&m->lower, *at, &layer, &row))
+		return err;
+	struct inode inode;
+	index_inode(m->layers[layer], row, &inode);
+	node->mode = inode.mode;
+	node->uid = inode.uid;
+	node->gid = inode.gid;
+	node->mtime = inode.mtime;
+	node->mtime_ns = inode.mtime_ns;
+	return copy_xattrs(m->tree, m->layers[layer], row, &node->xattrs);
 }
 
 /* The directory of the tree that a directory row of the layer becomes or meets. */
-static err_t merge_dir(struct merge *m, uint32_t dir, const struct dir_entry *e, uint32_t *out)
+static err_t merge_dir(struct merge *m, struct pair *at, const struct dir_entry *e,
+		       struct pair *below)
 {
 	struct tree_node node;
+	uint32_t dir = at->tree_dir, *out = &below->tree_dir;
 	bool implied = get_le16(m->ix->inodes[e->row].flags) & INODE_IMPLIED;
 	uint32_t old = tree_lookup(m->tree, dir, e->name);
 	uint32_t held = old == TREE_NONE ? TREE_NONE : tree_entry(m->tree, old)->node;
@@ -181,7 +178,7 @@ static err_t merge_dir(struct merge *m, uint32_t dir, const struct dir_entry *e,
 		return 0;
 	}
 	if (implied)
-		err = implied_attributes(m, dir, e->name, &node);
+		err = implied_attributes(m, at, e->name, &node, &below->lower);
 	if (!err)
 		err = tree_add_node(m->tree, &node, out);
 	if (err)
@@ -225,8 +222,8 @@ static err_t merge_entries(struct merge *m, struct pair at, struct buf *todo)
 			err = merge_file(m, at.tree_dir, &e);
 			continue;
 		}
-		struct pair below = {.layer_dir = e.row};
-		err = merge_dir(m, at.tree_dir, &e, &below.tree_dir);
+		struct pair below = {.layer_dir = e.row, .lower = LOWER_ROWS_NONE};
+		err = merge_dir(m, &at, &e, &below);
 		if (!err)
 			err = buf_append(todo, &below, sizeof(below));
 	}
@@ -324,7 +321,8 @@ static err_t lay_over(struct merge *m, struct diag *d)
 	memset(m->node_of, 0xff, (size_t)n_rows * sizeof(*m->node_of));
 	err_t err = resolve_lower_links(m, d);
 	auto_buf struct buf todo = {0};
-	struct pair at = {0, 0};
+	struct pair at = {0, 0, LOWER_ROWS_NONE};
+	m->lower = (struct lower_rows){.layers = m->layers, .n_layers = m->layer};
 	if (!err)
 		err = merge_root(m);
 	if (!err)
@@ -335,6 +333,7 @@ static err_t lay_over(struct merge *m, struct diag *d)
 		err = merge_entries(m, at, &todo);
 	}
 	free(take(&m->node_of));
+	buf_fini(&m->lower.rows);
 	return err;
 }
 

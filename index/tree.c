@@ -118,7 +118,7 @@ err_t tree_add_node(struct tree *t, const struct tree_node *node, uint32_t *out)
 
 static size_t slot_of(const struct tree *t, uint32_t dir, struct bytes name)
 {
-	return XXH3_64bits_withSeed(name.p, name.n, dir) & (t->table_size - 1);
+	return XXH3_64bits_withSeed(name.p, name.n, hash_seed() + dir) & (t->table_size - 1);
 }
 
 /* The slot that holds the name, or the free one that ends its probe sequence. */

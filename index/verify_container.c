@@ -60,7 +60,7 @@ static err_t verify_header(struct index *ix, struct disk_header *h, struct diag 
 /* I10: every frame lies inside the section and says that it holds as much as the table promises. */
 static err_t verify_framed(const struct section *s, struct diag *d)
 {
-	uint64_t n_frames = (s->raw_len + FORMAT_FRAME_RAW - 1) / FORMAT_FRAME_RAW;
+	uint64_t n_frames = s->raw_len / FORMAT_FRAME_RAW + (s->raw_len % FORMAT_FRAME_RAW != 0);
 	struct disk_framed head;
 	if (s->len < sizeof(head) || (s->len - sizeof(head)) / sizeof(le64) < n_frames)
 		return broken(d, "10", "frame table is cut");

@@ -99,6 +99,13 @@ static int mounts_dir(bool create, struct diag *d)
 
 /* ---- a daemon's own record ---- */
 
+static err_t record_failed(struct diag *d, err_t err)
+{
+	auto_free char *path = runtime_path();
+
+	return fail_sys(d, ERR_OTHER, err, "record of the mount in %s", path);
+}
+
 static bool text_set(char *field, size_t size, const char *text)
 {
 	size_t n = strlen(text);
@@ -123,9 +130,21 @@ static err_t record_fill(struct record_file *file, const struct mount_info *info
 	return 0;
 }
 
+/* No holes: a store into one through the mapping would be SIGBUS when the disk is full. */
+static err_t record_reserve(int fd)
+{
+	int err;
+
+	do
+		err = posix_fallocate(fd, 0, sizeof(struct record_file));
+	while (err == EINTR);
+	return -err;
+}
+
 static err_t record_create(struct mount_record *r)
 {
 	uint64_t id;
+	err_t err;
 	void *p;
 
 	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
@@ -137,8 +156,11 @@ static err_t record_create(struct mount_record *r)
 		return -errno;
 	}
 	/* Waits for no more than somebody's probe: no other daemon knows the file. */
-	if (flock(r->fd, LOCK_EX) || ftruncate(r->fd, sizeof(*r->file)))
+	if (flock(r->fd, LOCK_EX))
 		return -errno;
+	err = record_reserve(r->fd);
+	if (err)
+		return err;
 	p = mmap(NULL, sizeof(*r->file), PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
 	if (p == MAP_FAILED)
 		return -errno;
@@ -157,7 +179,7 @@ err_t mount_record_new(const struct mount_info *info, struct mount_record **out,
 	if (!err) {
 		err = record_create(r);
 		if (err)
-			(void)fail_sys(d, ERR_OTHER, err, "record of the mount");
+			(void)record_failed(d, err);
 	}
 	if (!err)
 		err = record_fill(r->file, info, d);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -115,6 +116,25 @@ static void test_not_listed_before_it_is_shown(void **state)
 	assert_int_equal(count_files(), 1); /* but not taken for stale */
 	mount_record_free(&r);
 	assert_int_equal(count_files(), 0);
+}
+
+/* A store into a hole of a full disk would be SIGBUS. */
+static void test_full_disk(void **state)
+{
+	(void)state;
+	if (geteuid() != 0 || mount("none", runtime, "tmpfs", 0, "size=4k,mode=700"))
+		skip();
+	struct mount_info info = {
+		.mountpoint = "/mnt/a", .reference = "a", .manifest = "", .store = ""};
+	struct mount_record *r = NULL;
+	struct diag d = DIAG_INIT;
+	err_t err = mount_record_new(&info, &r, &d);
+	int n = count_files();
+	assert_int_equal(umount2(runtime, MNT_DETACH), 0);
+	assert_int_equal(err, -ENOSPC);
+	assert_non_null(strstr(d.text, runtime));
+	assert_null(r);
+	assert_int_equal(n, 0);
 }
 
 static void test_order(void **state)
@@ -342,6 +362,7 @@ int main(void)
 		case_of(test_nothing),
 		case_of(test_one),
 		case_of(test_not_listed_before_it_is_shown),
+		case_of(test_full_disk),
 		case_of(test_order),
 		case_of(test_killed),
 		case_of(test_killed_before_it_was_shown),

@@ -69,6 +69,12 @@ static err_t mount_failed(const struct session *s, const char *said, struct diag
 
 	if (access("/dev/fuse", F_OK))
 		return fail(d, ERR_OTHER, -ENODEV, "there is no /dev/fuse: 'modprobe fuse'");
+	/* The advice below would not help: bare systems have none until somebody makes it. */
+	if (strstr(said, "/etc/mtab") && access("/etc/mtab", F_OK))
+		return fail(d, ERR_OTHER, -ENOENT,
+			    "mount on %s: fusermount3 needs /etc/mtab, and there is none; as root: "
+			    "ln -s /proc/self/mounts /etc/mtab",
+			    s->mountpoint);
 	if (!*said)
 		said = "failed";
 	if (!denied)

@@ -215,6 +215,6 @@ const struct command cmd_status = {
 	.synopsis = "[--json] [DIR]",
 	.summary = "Show what is mounted, what it was asked and what it fetched",
 	.details = "Lists the mounts of the user who asks. With DIR: everything about that one.\n"
-		   "Figures of reads lag behind by up to a quarter of a second.",
+		   "The figures hold every read that has returned.",
 	.run = run,
 };

@@ -8,7 +8,7 @@
 
 #include "fetch/log.h"
 
-#include <string.h>
+#include <stdlib.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
@@ -36,21 +36,24 @@ bool row_inode(fuse_req_t req, fuse_ino_t node, uint32_t *row, struct inode *ino
 	return true;
 }
 
+static int sparse_order(const void *key, const void *element)
+{
+	const uint32_t *row = key;
+	const struct sparse_file *file = element;
+
+	return (*row > file->row) - (*row < file->row);
+}
+
 /* Bytes of a file that are stored: its size, without holes. */
 static uint64_t data_size(const struct filesystem *fs, uint32_t row, const struct inode *inode)
 {
-	uint64_t stored = 0;
+	const struct sparse_file *file;
 
 	if (!(inode->flags & INODE_SPARSE))
 		return inode->size;
-	for (uint64_t off = 0; off < inode->size;) {
-		struct extent e;
-
-		index_extent(fs->tree, row, off, &e);
-		stored += e.hole ? 0 : e.len;
-		off += e.len;
-	}
-	return stored;
+	file = bsearch(&row, fs->sparse, fs->n_sparse, sizeof(*file), sparse_order);
+	BUG_ON(!file);
+	return file->stored;
 }
 
 void stat_of(const struct filesystem *fs, uint32_t row, const struct inode *inode, struct stat *out)
@@ -218,6 +221,49 @@ void filesystem_operations(const struct filesystem *fs, struct fuse_lowlevel_ops
 		out->lseek = op_lseek;
 }
 
+static uint64_t extents_size(const struct index *tree, uint32_t row, uint64_t size)
+{
+	uint64_t stored = 0;
+
+	for (uint64_t off = 0; off < size;) {
+		struct extent e;
+
+		index_extent(tree, row, off, &e);
+		stored += e.hole ? 0 : e.len;
+		off += e.len;
+	}
+	return stored;
+}
+
+/* The first sparse file at or behind a row; false when there is none. */
+static bool next_sparse(const struct filesystem *fs, uint32_t *row, struct inode *inode)
+{
+	const uint32_t end = fs->info->n_dirs + fs->info->n_regular;
+
+	for (; *row < end; ++*row) {
+		index_inode(fs->tree, *row, inode);
+		if (inode->flags & INODE_SPARSE)
+			return true;
+	}
+	return false;
+}
+
+/* Attributes are asked for again and again; so that each extent is looked at once, it is here. */
+static void measure_sparse_files(struct filesystem *fs)
+{
+	struct inode inode;
+	size_t n = 0;
+
+	if (!(fs->info->flags & INDEX_HAS_SPARSE))
+		return;
+	for (uint32_t row = fs->info->n_dirs; next_sparse(fs, &row, &inode); row++)
+		n++;
+	fs->sparse = xcalloc(n, sizeof(*fs->sparse));
+	for (uint32_t row = fs->info->n_dirs; next_sparse(fs, &row, &inode); row++)
+		fs->sparse[fs->n_sparse++] = (struct sparse_file){
+			.row = row, .stored = extents_size(fs->tree, row, inode.size)};
+}
+
 struct filesystem *filesystem_new(const struct index *tree, struct content *content,
 				  struct counters *counters, void (*on_read)(void *arg), void *arg)
 {
@@ -231,10 +277,16 @@ struct filesystem *filesystem_new(const struct index *tree, struct content *cont
 	fs->on_read = on_read;
 	fs->on_read_arg = arg;
 	fs->has_acls = tree_has_acls(tree);
+	measure_sparse_files(fs);
 	return fs;
 }
 
-void filesystem_free(struct filesystem **fs)
+void filesystem_free(struct filesystem **filesystem)
 {
-	free(take(fs));
+	struct filesystem *fs = take(filesystem);
+
+	if (!fs)
+		return;
+	free(fs->sparse);
+	free(fs);
 }

@@ -13,6 +13,12 @@
 /* Nothing in the tree ever changes: 30 years, which every kernel can add to its clock. */
 #define CACHE_TIMEOUT_S 1e9
 
+/* A file with holes: its row, and how many of its bytes are stored. */
+struct sparse_file {
+	uint32_t row;
+	uint64_t stored;
+};
+
 struct filesystem {
 	const struct index *tree;
 	const struct index_info *info;
@@ -20,6 +26,8 @@ struct filesystem {
 	struct counters *counters;
 	void (*on_read)(void *arg);
 	void *on_read_arg;
+	struct sparse_file *sparse; /* in order of rows */
+	size_t n_sparse;
 	bool has_acls; /* the tree carries POSIX ACLs: the kernel must enforce them */
 	/* Set once, by the INIT message, before any other operation runs. */
 	bool no_open, no_opendir; /* the kernel takes ENOSYS for "never ask again" */

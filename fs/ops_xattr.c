@@ -7,39 +7,10 @@
  */
 #include "fs/ops_priv.h"
 
-#include <string.h>
-
-static bool is_acl_name(struct bytes name)
-{
-	struct bytes prefix = BYTES_STR("system.posix_acl_");
-
-	return name.n >= prefix.n && memcmp(name.p, prefix.p, prefix.n) == 0;
-}
-
-static bool row_has_acl(const struct index *tree, uint32_t row)
-{
-	uint32_t n = index_xattr_count(tree, row);
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct xattr_view xattr;
-
-		index_xattr(tree, row, i, &xattr);
-		if (is_acl_name(xattr.name))
-			return true;
-	}
-	return false;
-}
-
 bool tree_has_acls(const struct index *tree)
 {
-	const struct index_info *info = index_info(tree);
-
-	if (!(info->flags & INDEX_HAS_XATTRS))
-		return false;
-	for (uint32_t row = 0; row < info->n_inodes; row++)
-		if (row_has_acl(tree, row))
-			return true;
-	return false;
+	return index_has_xattr_named(tree, BYTES_STR("system.posix_acl_access")) ||
+	       index_has_xattr_named(tree, BYTES_STR("system.posix_acl_default"));
 }
 
 /* The two-step protocol of xattr(7): size 0 asks how much there is, a smaller buffer is ERANGE. */
@@ -58,16 +29,15 @@ static void reply_xattr(fuse_req_t req, struct bytes value, size_t size)
 void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 {
 	struct filesystem *fs = filesystem_of(req);
+	struct xattr_cursor cursor;
+	struct xattr_view xattr;
 	struct inode inode;
-	uint32_t row, n;
+	uint32_t row;
 
 	if (!row_inode(req, node, &row, &inode))
 		return;
-	n = index_xattr_count(fs->tree, row);
-	for (uint32_t i = 0; i < n; i++) {
-		struct xattr_view xattr;
-
-		index_xattr(fs->tree, row, i, &xattr);
+	index_xattrs(fs->tree, row, &cursor);
+	while (index_xattr_next(&cursor, &xattr)) {
 		if (bytes_equal_str(xattr.name, name)) {
 			reply_xattr(req, xattr.value, size);
 			return;
@@ -79,14 +49,12 @@ void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 /* The names of a row, each ended by NUL. */
 static err_t xattr_names(const struct index *tree, uint32_t row, struct buf *out)
 {
-	uint32_t n = index_xattr_count(tree, row);
+	struct xattr_cursor cursor;
+	struct xattr_view xattr;
 
-	for (uint32_t i = 0; i < n; i++) {
-		struct xattr_view xattr;
-		err_t err;
-
-		index_xattr(tree, row, i, &xattr);
-		err = buf_append(out, xattr.name.p, xattr.name.n);
+	index_xattrs(tree, row, &cursor);
+	while (index_xattr_next(&cursor, &xattr)) {
+		err_t err = buf_append(out, xattr.name.p, xattr.name.n);
 		if (!err)
 			err = buf_append_zeros(out, 1);
 		if (err)

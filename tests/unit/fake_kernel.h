@@ -133,18 +133,18 @@ static inline void kernel_shake_hands(struct kernel *k, uint32_t flags)
 	memcpy(&k->init, k->answer, min_of(k->n, sizeof(k->init)));
 }
 
-static inline void kernel_build_tree(struct kernel *k, const char *text)
+static inline void kernel_build_tree(struct kernel *k, const struct buf *tar)
 {
 	const struct index *layers[1];
-	BUG_ON(index_of_text(text, &k->layer_file, NULL));
+	BUG_ON(index_of_tar(tar, &k->layer_file, NULL));
 	BUG_ON(index_open_bytes(buf_bytes(&k->layer_file), &k->layer, NULL));
 	layers[0] = k->layer;
 	BUG_ON(merge_layers(layers, 1, &k->tree_file, NULL));
 	BUG_ON(index_open_bytes(buf_bytes(&k->tree_file), &k->tree, NULL));
 }
 
-/* A mount of one layer (layer_text.h) by a kernel of these abilities. */
-static inline struct kernel *kernel_new(const char *text, uint32_t flags)
+/* A mount of one layer, a plain tar, by a kernel of these abilities. */
+static inline struct kernel *kernel_new_of_tar(const struct buf *tar, uint32_t flags)
 {
 	struct kernel *k = new_of(struct kernel);
 	char *argv[] = {(char *)(uintptr_t) "test", NULL};
@@ -152,7 +152,7 @@ static inline struct kernel *kernel_new(const char *text, uint32_t flags)
 	static const struct fuse_custom_io io = {.read = end_read, .writev = end_writev};
 	struct fuse_lowlevel_ops operations;
 	int ends[2], room = 4 << 20;
-	kernel_build_tree(k, text);
+	kernel_build_tree(k, tar);
 	k->fs = filesystem_new(k->tree, NULL, &k->counters, NULL, NULL);
 	filesystem_operations(k->fs, &operations);
 	k->session = fuse_session_new(&args, &operations, sizeof(operations), k->fs);
@@ -166,6 +166,14 @@ static inline struct kernel *kernel_new(const char *text, uint32_t flags)
 	kernel_shake_hands(k, flags);
 	BUG_ON(loop_start(k->session, &k->counters, k->ended_fd, &k->loop, NULL));
 	return k;
+}
+
+/* The same for a layer of layer_text.h. */
+static inline struct kernel *kernel_new(const char *text, uint32_t flags)
+{
+	auto_buf struct buf tar = {0};
+	tar_of_text(text, &tar);
+	return kernel_new_of_tar(&tar, flags);
 }
 
 static inline void kernel_free(struct kernel **kernel)

@@ -341,6 +341,51 @@ static void test_dots(void **state)
 	kernel_free(&k);
 }
 
+/* A file of a million bytes, whose map is "offset,length,..." and whose stored bytes are `data`. */
+static void put_sparse(struct buf *tar, const char *name, const char *n_extents, const char *map,
+		       const char *data)
+{
+	struct buf pax = {0};
+	pax_text(&pax, "GNU.sparse.size", "1000000");
+	pax_text(&pax, "GNU.sparse.numblocks", n_extents);
+	pax_text(&pax, "GNU.sparse.map", map);
+	put_pax(tar, 'x', &pax);
+	put_file(tar, name, data);
+}
+
+static uint64_t blocks_of(struct kernel *k, const char *name)
+{
+	struct fuse_getattr_in in = {0};
+	struct fuse_attr_out out;
+	struct fuse_entry_out entry;
+	uint64_t node = kernel_node(k, 1, name);
+	memcpy(&entry, k->answer, sizeof(entry));
+	assert_int_equal(kernel_ask(k, FUSE_GETATTR, node, &in, sizeof(in)), 0);
+	memcpy(&out, k->answer, sizeof(out));
+	assert_int_equal(out.attr.blocks, entry.attr.blocks);
+	return out.attr.blocks;
+}
+
+static void test_blocks_are_without_holes(void **state)
+{
+	auto_buf struct buf tar = {0};
+	char large[1500];
+	(void)state;
+	memset(large, 'x', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	put_sparse(&tar, "none", "0", "", "");
+	put_file(&tar, "plain", large);
+	put_sparse(&tar, "two", "2", "5,1000,900000,499", large);
+	put_sparse(&tar, "one", "1", "0,5", "hello");
+	put_end(&tar);
+	struct kernel *k = kernel_new_of_tar(&tar, KERNEL_FLAGS);
+	assert_int_equal(blocks_of(k, "none"), 0);
+	assert_int_equal(blocks_of(k, "plain"), 3);
+	assert_int_equal(blocks_of(k, "two"), 3);
+	assert_int_equal(blocks_of(k, "one"), 1);
+	kernel_free(&k);
+}
+
 static void test_what_is_left_out(void **state)
 {
 	struct kernel *k = kernel_new(TREE, KERNEL_FLAGS);
@@ -462,6 +507,7 @@ int main(void)
 		cmocka_unit_test(test_listing_in_pieces),
 		cmocka_unit_test(test_listings_at_the_borders),
 		cmocka_unit_test(test_dots),
+		cmocka_unit_test(test_blocks_are_without_holes),
 		cmocka_unit_test(test_what_is_left_out),
 		cmocka_unit_test(test_interrupt_of_a_waiting_read),
 		cmocka_unit_test(test_interrupts_at_every_moment),

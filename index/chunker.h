@@ -34,7 +34,7 @@ const char *blob_codec_name(enum blob_codec c); /* "tar", "gzip", "zstd" */
  * so far (deflate reaches 1032; real zstd layers stay below 100), and no longer than STREAM_SANE in
  * all.
  */
-#define BOMB_FLOOR  (UINT64_C(1) << 30)
+#define BOMB_FLOOR  (UINT64_C(4) << 30)
 #define BOMB_RATIO  5000u
 #define STREAM_SANE (UINT64_C(512) << 30)
 /*

@@ -60,20 +60,22 @@ def treediff(a, b):
 class Layout:
     """Writes an OCI layout with one image; layers are given as tar bytes."""
 
-    def __init__(self, folder):
-        self.folder = os.fspath(folder)
+    def __init__(self, folder, algorithm="sha256"):
+        self.folder, self.algorithm = os.fspath(folder), algorithm
         self.layers, self.diff_ids = [], []
-        os.makedirs(os.path.join(self.folder, "blobs", "sha256"), exist_ok=True)
+        os.makedirs(os.path.join(self.folder, "blobs", algorithm), exist_ok=True)
+
+    def digest(self, data):
+        return hashlib.new(self.algorithm, data).hexdigest()
 
     def blob(self, data):
-        digest = hashlib.sha256(data).hexdigest()
-        with open(os.path.join(self.folder, "blobs", "sha256", digest), "wb") as file:
+        with open(os.path.join(self.folder, "blobs", self.algorithm, self.digest(data)), "wb") as file:
             file.write(data)
-        return {"digest": f"sha256:{digest}", "size": len(data)}
+        return {"digest": f"{self.algorithm}:{self.digest(data)}", "size": len(data)}
 
     def add_layer(self, tar, compress="gzip"):
         """compress: gzip, none, or a function from tar bytes to (blob bytes, media type suffix)."""
-        self.diff_ids.append("sha256:" + hashlib.sha256(tar).hexdigest())
+        self.diff_ids.append(f"{self.algorithm}:{self.digest(tar)}")
         if callable(compress):
             data, suffix = compress(tar)
         elif compress == "gzip":

@@ -147,3 +147,20 @@ def test_a_broken_blob_is_refused(damage, imgfs, scratch):
     done = imgfs.run("index build", f"oci:{layout}", check=False)
     assert done.returncode == 6, done
     assert not imgfs.layer_files("index")
+
+
+def test_sha512(imgfs, scratch):
+    """Blob digests and DiffIDs by the other algorithm of the OCI specification."""
+    layout = images.Layout(scratch / "layout", "sha512")
+    layout.add_layer(TAR)
+    reference = f"oci:{layout.write()}"
+    check_contents(imgfs.mount(reference))
+    assert imgfs.run("index verify", reference).returncode == 0
+
+
+def test_a_bomb_is_refused(imgfs, scratch):
+    """5 GiB of zeroes in 160 KB: no layer is like that, and nobody should wait for its end."""
+    zeroes = subprocess.run("head -c 5368709120 /dev/zero | zstd -q -19 --long=27 -c", shell=True, capture_output=True, check=True)
+    layout = image_of(scratch / "bomb", [(TAR, lambda _: zeroes.stdout, OCI + "+zstd")])
+    done = imgfs.run("index build", f"oci:{layout}", check=False)
+    assert done.returncode == 6 and "times its size" in done.stderr, done

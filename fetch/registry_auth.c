@@ -175,10 +175,14 @@ static err_t grant_with(struct registry *r, const struct challenge *challenge,
 static void say_who_was_refused(struct registry *r, const struct credential *c, struct diag *d)
 {
 	if (credential_is_empty(c))
-		diag_prepend(d, "access denied; it does not exist, or needs a login at %s",
+		diag_prepend(d,
+			     "access denied; it does not exist, or needs a login at %s "
+			     "(" LOGIN_WAYS ")",
 			     r->login_host);
 	else
-		diag_prepend(d, "access denied with the credentials of %s",
+		diag_prepend(d,
+			     "access denied with the credentials of %s (renew them with " LOGIN_WAYS
+			     ")",
 			     c->origin ? c->origin : "the user");
 }
 

@@ -93,9 +93,11 @@ err_t registry_status_error(struct registry *r, const struct exchange *x, struct
 		return fail(d, ERR_NOT_FOUND, -ENOENT, "%s: %s does not exist, or needs a login%s",
 			    r->base.label, x->what, text);
 	if (status == 401 || status == 403)
-		return fail(d, ERR_DENIED, -EACCES,
-			    "%s: %s: access denied%s; it does not exist or needs a login",
-			    r->base.label, x->what, text);
+		return fail(
+			d, ERR_DENIED, -EACCES,
+			"%s: %s: access denied%s; it does not exist or needs a login (" LOGIN_WAYS
+			")",
+			r->base.label, x->what, text);
 	if (status >= 500 || retry->transient)
 		return fail(d, ERR_NETWORK, -EREMOTEIO, "%s: %s: the registry answers %d%s",
 			    r->base.label, x->what, status, text);

@@ -28,6 +28,8 @@
 #define REGISTRY_DENIED_MS	  30000	 /* a refused login is not tried again sooner */
 #define REGISTRY_SCOPES_MAX	  4
 
+#define LOGIN_WAYS "'podman login', 'docker login' or --authfile" /* for messages */
+
 enum registry_scheme {
 	SCHEME_UNKNOWN, /* a loopback host: https is tried, then http */
 	SCHEME_HTTPS,

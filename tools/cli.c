@@ -66,8 +66,6 @@ int cli_usage_error(const struct command *self, const char *fmt, ...)
 static const char *advice(enum err_class cls)
 {
 	switch (cls) {
-	case ERR_DENIED:
-		return "log in with 'podman login' or 'docker login', or use --authfile";
 	case ERR_NETWORK:
 		return "check the name and the network (-v says more)";
 	case ERR_RATE:

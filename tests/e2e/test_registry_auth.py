@@ -116,7 +116,7 @@ def test_basic_needs_plain_http_or_tls(fake, scratch):
 def test_no_login(fake):
     fake.basic = ("reader", SECRET)
     got = read_part(fake, "--plain-http")
-    assert got.status == 4 and "login" in got.error and fake.host in got.error, got
+    assert got.status == 4 and "podman login" in got.error and fake.host in got.error, got
 
 
 def test_identity_token(fake, scratch):

@@ -70,14 +70,18 @@ struct manifest {
 err_t manifest_parse(const struct document *doc, struct manifest *out, struct diag *d) must_check;
 void manifest_fini(struct manifest *m);
 
+struct label {
+	char *key, *value; /* either may hold any text, "=" included */
+};
+
 /* The image's config: what `inspect` shows and a runtime needs. Lists are NULL-terminated, never
  * NULL; owned. */
 struct image_config {
 	struct platform platform;
 	char *created, *author, *user, *working_dir, *stop_signal; /* NULL when absent */
 	char **env, **entrypoint, **cmd, **exposed_ports, **volumes;
-	char **labels;	/* "key=value", sorted by key */
-	char **history; /* "created_by" texts, oldest first */
+	struct label *labels; /* sorted by key; ended by a NULL key */
+	char **history;	      /* "created_by" texts, oldest first */
 };
 /* config_parse - also fills manifest->layers[].diff_id; -EBADMSG when their numbers differ or
  * rootfs is not "layers". */

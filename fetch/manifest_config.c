@@ -58,31 +58,55 @@ static err_t copy_list(const json_t *object, const char *key, char ***out, struc
 	return 0;
 }
 
-/* The keys of an object, sorted; with_values: as "key=value". */
-static err_t copy_keys(const json_t *object, const char *key, bool with_values, char ***out,
-		       struct diag *d)
+/* The keys of an object, sorted; borrowed from it, ended by NULL. */
+static const char **sorted_keys(const json_t *object)
+{
+	size_t n = json_object_size(object), i = 0;
+	const char **keys = xcalloc(n + 1, sizeof(*keys));
+	for (void *at = json_object_iter((json_t *)object); at;
+	     at = json_object_iter_next((json_t *)object, at))
+		keys[i++] = json_object_iter_key(at);
+	qsort(keys, n, sizeof(*keys), list_order);
+	return keys;
+}
+
+static err_t copy_keys(const json_t *object, const char *key, char ***out, struct diag *d)
 {
 	const json_t *value;
 	err_t err = json_member_object(object, key, &value, d);
 	if (err)
 		return err;
-	size_t n = json_object_size(value), i = 0;
-	const char **keys = xcalloc(n + 1, sizeof(*keys));
-	for (void *at = json_object_iter((json_t *)value); at;
-	     at = json_object_iter_next((json_t *)value, at))
-		keys[i++] = json_object_iter_key(at);
-	qsort(keys, n, sizeof(*keys), list_order);
-	*out = list_new(n);
-	for (i = 0; i < n && !err; i++) {
-		const char *text = "";
-		if (with_values)
-			err = json_member_string(value, keys[i], &text, d);
-		if (!err)
-			(*out)[i] = with_values ? xasprintf("%s=%s", keys[i], text ? text : "")
-						: xstrdup(keys[i]);
+	auto_free const char **keys = sorted_keys(value);
+	*out = list_new(json_object_size(value));
+	for (size_t i = 0; keys[i]; i++)
+		(*out)[i] = xstrdup(keys[i]);
+	return 0;
+}
+
+static err_t copy_labels(const json_t *object, struct label **out, struct diag *d)
+{
+	const json_t *value;
+	err_t err = json_member_object(object, "Labels", &value, d);
+	if (err)
+		return err;
+	auto_free const char **keys = sorted_keys(value);
+	*out = xcalloc(json_object_size(value) + 1, sizeof(**out));
+	for (size_t i = 0; keys[i]; i++) {
+		const char *text;
+		if ((err = json_member_string(value, keys[i], &text, d)))
+			return err;
+		(*out)[i] = (struct label){xstrdup(keys[i]), xstrdup(text ? text : "")};
 	}
-	free(keys);
-	return err;
+	return 0;
+}
+
+static void labels_free(struct label **labels)
+{
+	for (struct label *p = *labels; p && p->key; p++) {
+		free(p->key);
+		free(p->value);
+	}
+	free(take(labels));
 }
 
 static err_t copy_history(const json_t *root, char ***out, struct diag *d)
@@ -132,9 +156,9 @@ static err_t runtime_parse(const json_t *root, struct image_config *out, struct 
 	       (err = copy_list(c, "Env", &out->env, d)) ||
 	       (err = copy_list(c, "Entrypoint", &out->entrypoint, d)) ||
 	       (err = copy_list(c, "Cmd", &out->cmd, d)) ||
-	       (err = copy_keys(c, "ExposedPorts", false, &out->exposed_ports, d)) ||
-	       (err = copy_keys(c, "Volumes", false, &out->volumes, d)) ||
-	       (err = copy_keys(c, "Labels", true, &out->labels, d)));
+	       (err = copy_keys(c, "ExposedPorts", &out->exposed_ports, d)) ||
+	       (err = copy_keys(c, "Volumes", &out->volumes, d)) ||
+	       (err = copy_labels(c, &out->labels, d)));
 	return err;
 }
 
@@ -203,7 +227,7 @@ void image_config_fini(struct image_config *c)
 	list_free(&c->cmd);
 	list_free(&c->exposed_ports);
 	list_free(&c->volumes);
-	list_free(&c->labels);
+	labels_free(&c->labels);
 	list_free(&c->history);
 	*c = (struct image_config){0};
 }

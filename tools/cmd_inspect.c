@@ -52,6 +52,19 @@ static void print_list(const char *label, char **items)
 	}
 }
 
+static void print_labels(const struct label *labels)
+{
+	if (labels->key)
+		puts("Labels:");
+	for (; labels->key; labels++) {
+		fputs("  ", stdout);
+		format_name(stdout, BYTES_STR(labels->key));
+		putchar('=');
+		format_name(stdout, BYTES_STR(labels->value));
+		putchar('\n');
+	}
+}
+
 static void print_layers(struct image *image)
 {
 	char size[FORMAT_TEXT_MAX], digest[DIGEST_TEXT_MAX];
@@ -86,7 +99,7 @@ static void print_text(struct image *image, const char *reference)
 	print_list("Env:", config->env);
 	print_list("Ports:", config->exposed_ports);
 	print_list("Volumes:", config->volumes);
-	print_list("Labels:", config->labels);
+	print_labels(config->labels);
 	print_layers(image);
 	print_list("History:", config->history);
 }
@@ -99,15 +112,11 @@ static void json_list(struct json_out *j, const char *key, char **items)
 	json_put_end(j);
 }
 
-/* "key=value" texts as members; a key with an equals sign in it is cut there. */
-static void json_labels(struct json_out *j, char **labels)
+static void json_labels(struct json_out *j, const struct label *labels)
 {
 	json_put_object(j, "labels");
-	for (; *labels; labels++) {
-		const char *equals = strchrnul(*labels, '=');
-		auto_free char *key = xstrndup(*labels, (size_t)(equals - *labels));
-		json_put_text(j, key, *equals ? equals + 1 : "");
-	}
+	for (; labels->key; labels++)
+		json_put_text(j, labels->key, labels->value);
 	json_put_end(j);
 }
 

@@ -64,7 +64,7 @@ def layout(scratch):
     made = Layout(scratch / "layout")
     made.add_layer(nasty_tar())
     made.add_layer(pax_tar(), compress="none")
-    made.reference = "oci:" + made.write(config={"Env": ["A=b"], "Cmd": ["run", "two words"], "Labels": {"k": "v=w"}})
+    made.reference = "oci:" + made.write(config={"Env": ["A=b"], "Cmd": ["run", "two words"], "Labels": {"k": "v=w", "a=1": "x", "a": "y"}})
     return made
 
 
@@ -187,7 +187,7 @@ def test_inspect_reads_no_layer(imgfs, layout):
     found = imgfs.json("inspect", layout.reference)
     assert found["digest"] == layout.manifest == found["top_digest"]
     assert found["config"]["env"] == ["A=b"] and found["config"]["cmd"] == ["run", "two words"]
-    assert found["config"]["labels"] == {"k": "v=w"}
+    assert found["config"]["labels"] == {"k": "v=w", "a=1": "x", "a": "y"}
     assert [(row["number"], row["digest"], row["indexed"]) for row in found["layers"]] == [
         (n, layer["digest"], False) for n, layer in enumerate(layout.layers)
     ]

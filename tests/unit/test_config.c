@@ -28,6 +28,18 @@ static void assert_list(char **list, const char *const *expected)
 	}
 	assert_null(list[i]);
 }
+
+/* Keys and values in turn. */
+static void assert_labels(const struct label *labels, const char *const *expected)
+{
+	assert_non_null(labels);
+	for (; *expected; expected += 2, labels++) {
+		assert_non_null(labels->key);
+		assert_string_equal(labels->key, expected[0]);
+		assert_string_equal(labels->value, expected[1]);
+	}
+	assert_null(labels->key);
+}
 #define LIST(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
 
 static void all_fields(void **state)
@@ -37,7 +49,8 @@ static void all_fields(void **state)
 		"'os':'linux','variant':'v8',"
 		"'config':{'User':'1:2','ExposedPorts':{'80/tcp':{},'53/udp':{}},"
 		"'Env':['PATH=/bin','A='],'Entrypoint':['/e'],'Cmd':['c','d e'],"
-		"'Volumes':{'/v':{}},'WorkingDir':'/w','Labels':{'b':'2','a':'1=x','c':null},"
+		"'Volumes':{'/v':{}},'WorkingDir':'/"
+		"w','Labels':{'b':'2','a':'1=x','a=1':'y','c':null},"
 		"'StopSignal':'SIGTERM','ArgsEscaped':true},"
 		"'history':[{'created_by':'one','empty_layer':true},{'comment':'x'}]," ROOTFS(
 			TWO) "}",
@@ -58,7 +71,7 @@ static void all_fields(void **state)
 	assert_list(c.cmd, LIST("c", "d e"));
 	assert_list(c.exposed_ports, LIST("53/udp", "80/tcp"));
 	assert_list(c.volumes, LIST("/v"));
-	assert_list(c.labels, LIST("a=1=x", "b=2", "c="));
+	assert_labels(c.labels, LIST("a", "1=x", "a=1", "y", "b", "2", "c", ""));
 	assert_list(c.history, LIST("one", ""));
 	assert_string_equal(digest_text(&m.layers[0].diff_id, text), SHA_B);
 	assert_string_equal(digest_text(&m.layers[1].diff_id, text), SHA_C);
@@ -91,8 +104,9 @@ static void nothing_else(void **state)
 		assert_null(c.working_dir);
 		assert_null(c.stop_signal);
 		assert_string_equal(c.platform.os, "");
-		char **const lists[] = {c.env,	   c.entrypoint, c.cmd,	   c.exposed_ports,
-					c.volumes, c.labels,	 c.history};
+		char **const lists[] = {c.env,		 c.entrypoint, c.cmd,
+					c.exposed_ports, c.volumes,    c.history};
+		assert_labels(c.labels, LIST());
 		for (size_t k = 0; k < ARRAY_LEN(lists); k++)
 			assert_list(lists[k], LIST());
 		image_config_fini(&c);

@@ -181,7 +181,7 @@ static void setup_tls(struct http_transfer *t, const struct http_request *reques
 }
 
 /* Everything libcurl would do on its own with redirects, credentials or other protocols is off. */
-static void setup_safety(struct http_transfer *t)
+static void setup_safety(struct http_transfer *t, const char *proxy)
 {
 	set(CURLOPT_FOLLOWLOCATION, 0L);
 	set(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
@@ -189,8 +189,9 @@ static void setup_safety(struct http_transfer *t)
 	set(CURLOPT_HTTP_CONTENT_DECODING, 0L);
 	set(CURLOPT_PATH_AS_IS, 1L);
 	set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-	if (t->host_network == HTTP_NET_LOOPBACK)
-		set(CURLOPT_PROXY, "");
+	/* Both said, so that it asks the environment for neither. */
+	set(CURLOPT_PROXY, proxy ? proxy : "");
+	set(CURLOPT_NOPROXY, "");
 }
 
 static void setup_connection(struct http_transfer *t)
@@ -224,21 +225,6 @@ static void setup_request(struct http_transfer *t, const struct http_request *re
 }
 #undef set
 
-/* Whether libcurl would send a request for this scheme through a proxy (no_proxy aside). */
-static bool proxy_configured(bool https)
-{
-	static const char *const for_http[] = {"http_proxy", "all_proxy", "ALL_PROXY"};
-	static const char *const for_https[] = {"https_proxy", "HTTPS_PROXY", "all_proxy",
-						"ALL_PROXY"};
-	const char *const *names = https ? for_https : for_http;
-	for (size_t i = 0; i < (https ? ARRAY_LEN(for_https) : ARRAY_LEN(for_http)); i++) {
-		const char *value = getenv(names[i]);
-		if (value && *value)
-			return true;
-	}
-	return false;
-}
-
 static struct http_transfer *transfer_new(struct http *http, const struct http_request *request)
 {
 	struct http_transfer *t = new_of(struct http_transfer);
@@ -249,7 +235,8 @@ static struct http_transfer *transfer_new(struct http *http, const struct http_r
 	t->count_body = request->count_body;
 	t->https = request->url->https;
 	t->host_network = http_host_network(request->url->host);
-	t->proxied = t->host_network != HTTP_NET_LOOPBACK && proxy_configured(t->https);
+	const char *proxy = http_proxy_for(request->url);
+	t->proxied = proxy != NULL;
 	t->host_shown = xasprintf("%s:%s", request->url->host, request->url->port);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -258,7 +245,7 @@ static struct http_transfer *transfer_new(struct http *http, const struct http_r
 	t->easy = curl_easy_init();
 	BUG_ON(!t->easy);
 	setup_tls(t, request);
-	setup_safety(t);
+	setup_safety(t, proxy);
 	setup_connection(t);
 	setup_request(t, request);
 	http_setup_callbacks(t);

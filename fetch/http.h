@@ -42,7 +42,8 @@ struct http_transfer;
 
 /* http_new - starts no thread yet: that happens at the first request, so a process may fork in
  * between. Options are copied. Trust comes from the system or SSL_CERT_FILE and SSL_CERT_DIR,
- * proxies from the environment. */
+ * proxies from the environment, looked at for each request; what no_proxy exempts is a direct
+ * connection with all its rules. */
 struct http *http_new(const struct http_options *options);
 /* http_free - every transfer must have been closed. */
 void http_free(struct http **http);

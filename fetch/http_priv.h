@@ -28,7 +28,7 @@ struct http_transfer {
 	char *host_shown; /* "host:port" for messages */
 	bool https;
 	bool count_body;
-	bool proxied;
+	bool proxied; /* the address connected to is a proxy's */
 	unsigned networks;
 	int64_t deadline_ms;
 	enum http_network host_network;
@@ -91,5 +91,17 @@ void *http_thread_main(void *arg);
 void http_setup_callbacks(struct http_transfer *t);
 /* http_transfer_free - a transfer the network thread has not, or no longer. */
 void http_transfer_free(struct http_transfer *t);
+
+/* http_proxy_for - the proxy of the environment for this URL (http_proxy, https_proxy, all_proxy;
+ * no_proxy), or NULL: a direct connection, as always to a loopback host. Valid until the
+ * environment changes. */
+const char *http_proxy_for(const struct http_url *url);
+/*
+ * http_proxy_exempts - whether a no_proxy list names the URL's host
+ * @list  entries with commas or blanks between them: "*", a name (which stands for those below it
+ *        too, with or without a leading dot), an address, or a network "10.0.0.0/8"; a port behind
+ *        a name or an address restricts it to that port
+ */
+bool http_proxy_exempts(const char *list, const struct http_url *url);
 
 #endif

@@ -309,6 +309,28 @@ static void interruption(void **state)
 	http_free(&http);
 }
 
+/* With a proxy for other hosts, a host that is exempt is still not led into a forbidden network. */
+static void exempt_from_the_proxy(void **state)
+{
+	struct http *http = client();
+	struct http_url url = url_of("app.localhost", "/x"); /* a name of loopback to libcurl */
+	struct http_request request = get(&url, 3000);
+	struct http_transfer *t;
+	(void)state;
+	unsigned before = atomic_load(&server.accepted);
+	request.networks = HTTP_NET_PUBLIC;
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	setenv("no_proxy", "other.example,.localhost", 1);
+	assert_int_equal(http_open(http, &request, &t, NULL), -EPERM);
+	assert_int_equal(atomic_load(&server.accepted), before);
+	setenv("no_proxy", "other.example", 1);
+	assert_int_equal(http_open(http, &request, &t, NULL), -ECONNREFUSED); /* by the proxy */
+	unsetenv("http_proxy");
+	unsetenv("no_proxy");
+	http_url_fini(&url);
+	http_free(&http);
+}
+
 /* Before a connection is made where the URL says it, and after the name is known otherwise. */
 static void forbidden_networks(void **state)
 {
@@ -367,8 +389,8 @@ int main(void)
 		cmocka_unit_test(unused_client),	 cmocka_unit_test(headers),
 		cmocka_unit_test(many_threads),		 cmocka_unit_test(slow_reader),
 		cmocka_unit_test(body_beyond_the_limit), cmocka_unit_test(times),
-		cmocka_unit_test(interruption),		 cmocka_unit_test(forbidden_networks),
-		cmocka_unit_test(nobody_listens),
+		cmocka_unit_test(interruption),		 cmocka_unit_test(exempt_from_the_proxy),
+		cmocka_unit_test(forbidden_networks),	 cmocka_unit_test(nobody_listens),
 	};
 	return cmocka_run_group_tests(tests, start_server, stop_server);
 }

@@ -97,18 +97,11 @@ static err_t on_chunk(void *arg, const struct chunk *c, struct bytes window, con
 	return err ? fail_sys(d, ERR_OTHER, err, "chunk table") : 0;
 }
 
-static err_t on_inner(void *arg, uint64_t stream_off, const uint8_t *p, size_t n, struct diag *d)
-{
-	struct layer_build *b = arg;
-	return b->options.inner ? b->options.inner(b->options.arg, stream_off, p, n, d) : 0;
-}
-
 struct layer_build *layer_build_new(const struct layer_build_options *options)
 {
 	struct layer_build *b = new_of(struct layer_build);
 	b->options = *options;
-	const struct chunker_sink chunks = {
-		.stream = on_stream, .chunk = on_chunk, .inner = on_inner};
+	const struct chunker_sink chunks = {.stream = on_stream, .chunk = on_chunk};
 	const struct tar_sink members = {.entry = on_entry, .data = on_data, .end = on_end};
 	b->chunker = chunker_new(options->chunk_target, &chunks, b);
 	b->tar = tar_new(&members, b);

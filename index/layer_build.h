@@ -14,13 +14,6 @@ struct layer_build_options {
 	enum digest_alg blob_alg; /* of the digest that the blob will be compared with; DIGEST_NONE:
 				     sha256 */
 	enum digest_alg diff_alg; /* of the DiffID; DIGEST_NONE: sha256 */
-	/*
-	 * Called with the stream bytes of layers that have no random access (one huge zstd frame),
-	 * as they pass, so that the caller can keep them; nothing is verified before
-	 * layer_build_finish returns 0. May be NULL.
-	 */
-	err_t (*inner)(void *arg, uint64_t stream_off, const uint8_t *p, size_t n, struct diag *d);
-	void *arg;
 };
 
 struct layer_build;

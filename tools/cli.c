@@ -338,3 +338,19 @@ int cli_parse(const struct command *self, int argc, char **argv, const struct op
 	set_log_level(common);
 	return n;
 }
+
+int cli_one_reference(const struct command *self, int argc, char **argv,
+		      const struct option_row *rows, struct common_options *common, bool or_file,
+		      const char **reference)
+{
+	char **operands;
+	int n = cli_parse(self, argc, argv, rows, common, &operands);
+	if (n == 0)
+		return cli_usage_error(self, "a reference%s is missing",
+				       or_file ? " or a file" : "");
+	if (n > 1)
+		return cli_usage_error(self, "one reference%s at a time",
+				       or_file ? " or file" : "");
+	*reference = operands[0];
+	return 0;
+}

@@ -62,6 +62,15 @@ struct command {
 int cli_parse(const struct command *self, int argc, char **argv, const struct option_row *rows,
 	      struct common_options *common, char ***operands);
 
+/*
+ * cli_one_reference - cli_parse for a command whose only operand is a reference
+ * @or_file  the usage error says that a file may stand there too
+ * Returns 0 with the operand in *reference, or an exit status after cli_usage_error.
+ */
+int cli_one_reference(const struct command *self, int argc, char **argv,
+		      const struct option_row *rows, struct common_options *common, bool or_file,
+		      const char **reference);
+
 /* cli_usage_error - one line on standard error, then exit status 2 (returned). */
 int cli_usage_error(const struct command *self, const char *fmt, ...) printf_like(2, 3);
 

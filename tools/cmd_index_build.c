@@ -34,7 +34,7 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct common_options common = {0};
 	struct cli_image ci;
-	char **operands;
+	const char *reference;
 	uint64_t chunk_size = CHUNK_TARGET_DEFAULT;
 	const struct option_row rows[] = {
 		{0, "chunk-size", OPT_NUMBER, &chunk_size, "BYTES",
@@ -42,13 +42,12 @@ static int run(const struct command *self, int argc, char **argv)
 		 "(256K)"},
 		{0},
 	};
-	int n = cli_parse(self, argc, argv, rows, &common, &operands);
-	if (n != 1)
-		return cli_usage_error(self,
-				       n ? "one reference at a time" : "a reference is missing");
+	int status = cli_one_reference(self, argc, argv, rows, &common, false, &reference);
+	if (status)
+		return status;
 	if (chunk_size < CHUNK_TARGET_MIN || chunk_size > CHUNK_STREAM_MAX)
 		return cli_usage_error(self, "--chunk-size takes 16K to 1M");
-	int status = cli_open_image(self, &common, operands[0], false, &ci);
+	status = cli_open_image(self, &common, reference, false, &ci);
 	if (status)
 		return status;
 	ci.image->options.chunk_target = (uint32_t)chunk_size;

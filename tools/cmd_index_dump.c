@@ -70,7 +70,7 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct common_options common = {0};
 	struct cli_image ci;
-	char **operands;
+	const char *reference;
 	const char *layer = NULL;
 	bool merged = false;
 	const struct option_row rows[] = {
@@ -79,18 +79,17 @@ static int run(const struct command *self, int argc, char **argv)
 		{0, "merged", OPT_FLAG, &merged, NULL, "the merged tree of the image (default)"},
 		{0},
 	};
-	int n = cli_parse(self, argc, argv, rows, &common, &operands);
-	if (n != 1)
-		return cli_usage_error(self, n ? "one reference or file at a time"
-					       : "a reference or a file is missing");
+	int status = cli_one_reference(self, argc, argv, rows, &common, true, &reference);
+	if (status)
+		return status;
 	if (merged && layer)
 		return cli_usage_error(self, "--layer and --merged exclude each other");
-	if (index_operand_is_file(operands[0])) {
+	if (index_operand_is_file(reference)) {
 		if (layer || merged)
 			return cli_usage_error(self, "a file is dumped as a whole");
-		return dump_file(self, operands[0]);
+		return dump_file(self, reference);
 	}
-	int status = cli_open_image(self, &common, operands[0], !layer, &ci);
+	status = cli_open_image(self, &common, reference, !layer, &ci);
 	if (status)
 		return status;
 	status = layer ? dump_layer(self, &ci, layer) : dump(self, ci.image->tree);

@@ -156,16 +156,15 @@ static int run(const struct command *self, int argc, char **argv)
 	struct diag d = DIAG_INIT;
 	struct json_out json;
 	struct cli_image ci;
-	char **operands;
+	const char *reference;
 	const struct option_row rows[] = {
 		{0, "json", OPT_FLAG, &common.json, NULL, "one object (tools/JSON.md)"},
 		{0},
 	};
-	int n = cli_parse(self, argc, argv, rows, &common, &operands);
-	if (n != 1)
-		return cli_usage_error(self,
-				       n ? "one reference at a time" : "a reference is missing");
-	int status = cli_open_image(self, &common, operands[0], false, &ci);
+	int status = cli_one_reference(self, argc, argv, rows, &common, false, &reference);
+	if (status)
+		return status;
+	status = cli_open_image(self, &common, reference, false, &ci);
 	if (status)
 		return status;
 	json_out_start(&json, stdout, 3);

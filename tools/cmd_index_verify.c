@@ -161,14 +161,13 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct common_options common = {0};
 	struct cli_image ci;
-	char **operands;
-	int n = cli_parse(self, argc, argv, NULL, &common, &operands);
-	if (n != 1)
-		return cli_usage_error(self, n ? "one reference or file at a time"
-					       : "a reference or a file is missing");
-	if (index_operand_is_file(operands[0]))
-		return verify_file(self, operands[0]);
-	int status = cli_open_image(self, &common, operands[0], false, &ci);
+	const char *reference;
+	int status = cli_one_reference(self, argc, argv, NULL, &common, true, &reference);
+	if (status)
+		return status;
+	if (index_operand_is_file(reference))
+		return verify_file(self, reference);
+	status = cli_open_image(self, &common, reference, false, &ci);
 	if (status)
 		return status;
 	status = verify_image(self, ci.image);

@@ -185,16 +185,15 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct common_options common = {0};
 	struct cli_image ci;
-	char **operands;
+	const char *operand;
 	const struct option_row rows[] = {
 		{0, "json", OPT_FLAG, &common.json, NULL, "one object (tools/JSON.md)"},
 		{0},
 	};
-	int n = cli_parse(self, argc, argv, rows, &common, &operands);
-	if (n != 1)
-		return cli_usage_error(self,
-				       n ? "one reference at a time" : "a reference is missing");
-	int status = cli_open_image(self, &common, operands[0], false, &ci);
+	int status = cli_one_reference(self, argc, argv, rows, &common, false, &operand);
+	if (status)
+		return status;
+	status = cli_open_image(self, &common, operand, false, &ci);
 	if (status)
 		return status;
 	auto_free char *reference = ref_text(&ci.image->ref);

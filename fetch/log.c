@@ -131,7 +131,15 @@ static void replace_controls(char *s)
 			*s = '?';
 }
 
-static void emit_locked(enum log_level level, const char *event, const char *text, unsigned held)
+/* Where a line goes. */
+struct log_place {
+	bool to_syslog;
+	int fd;
+};
+
+/* Without the lock: a reader that is slow, or gone, stops nobody who has nothing to print. */
+static void emit(struct log_place place, enum log_level level, const char *event, const char *text,
+		 unsigned held)
 {
 	char line[LOG_LINE_MAX], note[48] = "";
 	if (held)
@@ -141,13 +149,13 @@ static void emit_locked(enum log_level level, const char *event, const char *tex
 	if (n < 0)
 		return;
 	replace_controls(line);
-	if (logger.to_syslog) {
+	if (place.to_syslog) {
 		syslog(syslog_priority(level), "%s", line + strlen("imgfs: "));
 		return;
 	}
 	size_t len = strlen(line);
 	line[len] = '\n';
-	if (logger.fd >= 0 && write_all(logger.fd, line, len + 1) != 0)
+	if (place.fd >= 0 && write_all(place.fd, line, len + 1) != 0)
 		return; /* a log that can not be written has nobody to tell */
 }
 
@@ -164,7 +172,9 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 
 	unsigned held = 0;
 	pthread_mutex_lock(&logger.lock);
-	if (admit_locked(event, &held))
-		emit_locked(level, event, text, held);
+	bool admitted = admit_locked(event, &held);
+	struct log_place place = {logger.to_syslog, logger.fd};
 	pthread_mutex_unlock(&logger.lock);
+	if (admitted)
+		emit(place, level, event, text, held);
 }

@@ -22,7 +22,8 @@ enum log_level {
 
 /* log_set_level - lines above it are dropped; LOG_LEVEL_WARN at start. */
 void log_set_level(enum log_level level);
-/* log_to_syslog, log_to_fd - where lines go from now on; log_to_fd takes the descriptor. */
+/* log_to_syslog, log_to_fd - where lines go from now on; log_to_fd takes the descriptor. One that
+ * it took before is closed: no other thread may log at that moment. */
 void log_to_syslog(void);
 void log_to_fd(int fd);
 bool log_enabled(enum log_level level);

@@ -104,6 +104,52 @@ static void threads(void **state)
 	assert_int_equal(n, 3 * LOG_BURST);
 }
 
+static void *log_one(void *arg)
+{
+	(void)arg;
+	log_warn("test.stuck", "into a pipe that is full");
+	return NULL;
+}
+
+static void *log_held_back(void *arg)
+{
+	(void)arg;
+	log_warn("test.slow", "is one too many, so it is not printed");
+	return NULL;
+}
+
+/* Who waits for a slow reader of the log holds nobody up that has nothing to print. */
+static void slow_reader(void **state)
+{
+	int ends[2];
+	char piece[65536];
+	pthread_t stuck, other;
+	struct timespec until;
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	log_to_fd(ends[1]);
+	for (int i = 0; i < LOG_BURST; i++)
+		log_warn("test.slow", "i=%d", i);
+	assert_true(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0);
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	while (write(ends[1], "x", 1) == 1)
+		continue;
+	fcntl(ends[1], F_SETFL, 0);
+	assert_int_equal(pthread_create(&stuck, NULL, log_one, NULL), 0);
+	usleep(50000);
+	assert_int_equal(pthread_create(&other, NULL, log_held_back, NULL), 0);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 5;
+	int late = pthread_timedjoin_np(other, NULL, &until);
+	assert_true(read(ends[0], piece, sizeof(piece)) > 0);
+	if (late)
+		pthread_join(other, NULL);
+	pthread_join(stuck, NULL);
+	close(ends[0]);
+	log_to_fd(STDERR_FILENO);
+	assert_int_equal(late, 0);
+}
+
 static void clock_goes_on(void **state)
 {
 	int64_t before = now_ms();
@@ -119,6 +165,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(long_line, new_file, close_file),
 		cmocka_unit_test_setup_teardown(burst, new_file, close_file),
 		cmocka_unit_test_setup_teardown(threads, new_file, close_file),
+		cmocka_unit_test(slow_reader),
 		cmocka_unit_test(clock_goes_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,13 +160,14 @@ static unsigned networks_from(enum http_network own)
 static void learn(struct registry *r, enum registry_scheme scheme, struct http_transfer *t)
 {
 	pthread_mutex_lock(&r->lock);
-	if (r->scheme == SCHEME_UNKNOWN && http_status(t) != 400) {
+	bool learned = r->scheme == SCHEME_UNKNOWN && http_status(t) != 400;
+	if (learned)
 		r->scheme = scheme;
-		log_debug("registry.scheme", "host=%s scheme=%s", r->host,
-			  scheme == SCHEME_HTTP ? "http" : "https");
-	}
 	r->networks = networks_from(http_peer_network(t));
 	pthread_mutex_unlock(&r->lock);
+	if (learned)
+		log_debug("registry.scheme", "host=%s scheme=%s", r->host,
+			  scheme == SCHEME_HTTP ? "http" : "https");
 }
 
 static err_t open_with(struct registry *r, enum registry_scheme scheme,

@@ -230,10 +230,21 @@ static void deny_locked(struct registry *r, const struct diag *d)
 {
 	struct registry_auth *auth = &r->auth;
 	if (now_ms() >= auth->denied_until_ms)
-		log_info("registry.denied", "source=%s cause=\"%s\"", r->base.label, d->text);
+		auth->denied_untold = true;
 	wipe(&auth->header);
 	auth->denied = *d;
 	auth->denied_until_ms = now_ms() + r->timing.denied_ms;
+}
+
+/* Say what deny_locked left to be said; called with the lock, returns without. */
+static void unlock_and_tell(struct registry *r)
+{
+	bool untold = r->auth.denied_untold;
+	struct diag denied = r->auth.denied;
+	r->auth.denied_untold = false;
+	pthread_mutex_unlock(&r->lock);
+	if (untold)
+		log_info("registry.denied", "source=%s cause=\"%s\"", r->base.label, denied.text);
 }
 
 /* Get a new authorization and publish it. Called with the lock and auth.busy set; returns with
@@ -295,7 +306,7 @@ err_t registry_authorize(struct registry *r, int64_t deadline_ms, struct authori
 		out->header = auth->header ? xstrdup(auth->header) : NULL;
 		out->generation = auth->generation;
 	}
-	pthread_mutex_unlock(&r->lock);
+	unlock_and_tell(r);
 	return err;
 }
 
@@ -399,7 +410,7 @@ err_t registry_answer_401(struct registry *r, struct http_transfer *t, uint64_t 
 	if (!err) {
 		pthread_mutex_lock(&r->lock);
 		err = answer_locked(r, &challenge, generation, rounds, deadline_ms, d);
-		pthread_mutex_unlock(&r->lock);
+		unlock_and_tell(r);
 	}
 	challenge_fini(&challenge);
 	return err;

@@ -49,6 +49,7 @@ struct registry_auth {
 	size_t n_scopes;
 	int64_t denied_until_ms; /* until then the answer is `denied` without asking */
 	struct diag denied;
+	bool denied_untold; /* the log does not know yet */
 };
 
 /* A registry that fails again and again is asked by one caller at a time, once a second. */

@@ -108,11 +108,9 @@ void registry_gate_leave(struct registry *r, bool probing, bool answered, const 
 {
 	struct registry_gate *gate = &r->gate;
 	pthread_mutex_lock(&r->lock);
-	if (answered && gate->failures >= GATE_FAILURES)
-		log_warn("registry.back", "source=%s", r->base.label);
+	bool back = answered && gate->failures >= GATE_FAILURES;
 	gate->failures = answered ? 0 : gate->failures + 1;
-	if (!answered && gate->failures == GATE_FAILURES)
-		log_warn("registry.down", "source=%s cause=\"%s\"", r->base.label, d->text);
+	bool down = !answered && gate->failures == GATE_FAILURES;
 	if (!answered)
 		gate->last = *d;
 	if (probing)
@@ -120,4 +118,8 @@ void registry_gate_leave(struct registry *r, bool probing, bool answered, const 
 	gate->next_probe_ms = now_ms() + GATE_PROBE_MS;
 	pthread_cond_broadcast(&r->changed);
 	pthread_mutex_unlock(&r->lock);
+	if (back)
+		log_warn("registry.back", "source=%s", r->base.label);
+	if (down)
+		log_warn("registry.down", "source=%s cause=\"%s\"", r->base.label, d->text);
 }

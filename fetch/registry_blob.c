@@ -187,6 +187,11 @@ err_t registry_stream_open(struct source *s, const struct digest *digest, uint64
 	return 0;
 }
 
+static err_t ended_early(const struct blob_stream *st, struct diag *d)
+{
+	return fail(d, ERR_NETWORK, -ECONNRESET, "%s: the body ended too early", st->what);
+}
+
 /* Drop what lies in front of pos in a body that starts at the blob's start. */
 static err_t skip(struct blob_stream *st, struct diag *d)
 {
@@ -198,7 +203,7 @@ static err_t skip(struct blob_stream *st, struct diag *d)
 		if (err)
 			return err;
 		if (!got)
-			return -ECONNRESET;
+			return ended_early(st, d);
 		st->skip -= got;
 	}
 	return 0;
@@ -212,7 +217,7 @@ static err_t read_some(struct blob_stream *st, void *p, size_t n, size_t *got, s
 		return err;
 	err = http_read(st->transfer, p, (size_t)min_of((uint64_t)n, st->left), got, d);
 	if (!err && !*got)
-		return fail(d, ERR_NETWORK, -ECONNRESET, "%s: the body ended too early", st->what);
+		return ended_early(st, d);
 	st->pos += *got;
 	st->left -= *got;
 	return err;

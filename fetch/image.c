@@ -34,6 +34,7 @@ static err_t open_image(struct image *image, const char *reference, struct diag 
 	/* The texts belong to the caller, who may drop them now. */
 	image->options.platform = NULL;
 	image->options.registry.authfile = NULL;
+	image->options.registry.token_host = NULL;
 	return err;
 }
 

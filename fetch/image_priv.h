@@ -17,7 +17,7 @@
 err_t image_resolve(struct image *image, const struct platform *wanted, bool explicit,
 		    struct diag *d) must_check;
 
-/* image_may_fetch - false when --offline forbids to ask the source. */
+/* image_may_fetch - false when image_options.offline forbids to ask the source. */
 bool image_may_fetch(const struct image *image);
 
 /* image_indexer_job - what the indexer has to know about one layer. */

@@ -42,8 +42,7 @@ static err_t check_digest(const struct document *doc, const struct digest *expec
 static err_t fail_offline(const struct digest *digest, struct diag *d)
 {
 	char text[DIGEST_TEXT_MAX];
-	return fail(d, ERR_NOT_FOUND, -ENOENT,
-		    "%s is not in the store, and --offline forbids to fetch it",
+	return fail(d, ERR_NOT_FOUND, -ENOENT, "%s is not in the store, and it may not be fetched",
 		    digest_text(digest, text));
 }
 
@@ -101,7 +100,7 @@ static err_t get_top_offline(struct image *image, struct document *out, struct d
 	struct digest named;
 	if (store_tag_get(image->store, text, &named))
 		return fail(d, ERR_NOT_FOUND, -ENOENT,
-			    "the store has no record of %s, and --offline forbids to ask", text);
+			    "the store has no record of %s, and no registry may be asked", text);
 	return get_manifest(image, &named, out, d);
 }
 

@@ -136,7 +136,7 @@ static void no_network_by_digest(void **state)
 	image = open_prepared(f);
 	assert_names(image, NAMES("one", "two"));
 	image_close(&image);
-	/* By tag it needs a record of the tag, and --offline. */
+	/* By tag it needs a record of the tag, and to be offline. */
 	free(f->reference);
 	f->reference = xstrdup("127.0.0.1:1/app:1");
 	struct image_options options = {.offline = true};
@@ -144,8 +144,12 @@ static void no_network_by_digest(void **state)
 	assert_outcome("no record", image_open(f->store, f->reference, &options, &image, &d),
 		       -ENOENT, &d, "no record");
 	assert_int_equal(store_tag_put(f->store, f->reference, &named), 0);
+	options.platform = "linux/amd64";
+	options.registry.token_host = "token.example";
 	assert_outcome("record", image_open(f->store, f->reference, &options, &image, &d), 0, &d,
 		       NULL);
+	assert_null(image->options.platform); /* the texts were only lent */
+	assert_null(image->options.registry.token_host);
 	assert_int_equal(image_prepare(image, NULL), 0);
 	image_close(&image);
 }

@@ -1,8 +1,9 @@
 /*
  * manifest - image indexes, manifests and configs as plain values
  *
- * Only the files behind this header see the JSON library (with credentials.c and token.c, which
- * read other documents). Parsing is strict: duplicate keys, depth above 32, type confusion between
+ * The JSON library stays behind json.h, which the files of this header (manifest*.c) include, and
+ * those that read other documents: credentials.c, credential_helper.c, token.c, registry_error.c.
+ * Parsing is strict: duplicate keys, depth above 32, type confusion between
  * `layers`, `manifests` and `fsLayers`, and a mediaType that contradicts its header are refused
  * (CVE-2021-41190). Unknown fields are ignored.
  */

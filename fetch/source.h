@@ -59,7 +59,7 @@ err_t source_head(struct source *s, const struct ref *ref, struct digest *out,
 
 /*
  * source_manifest - a manifest or image index, by digest if by_digest is not NULL, else what the
- * reference names Verified against by_digest. -ENOENT (ERR_NOT_FOUND), -EACCES (ERR_DENIED),
+ * reference names. Verified against by_digest. -ENOENT (ERR_NOT_FOUND), -EACCES (ERR_DENIED),
  * -EBADMSG (ERR_INTEGRITY), -EDQUOT (ERR_RATE), network errors (ERR_NETWORK).
  */
 err_t source_manifest(struct source *s, const struct ref *ref, const struct digest *by_digest,
@@ -72,8 +72,10 @@ err_t source_small_blob(struct source *s, const struct digest *digest, uint64_t 
 
 /*
  * source_open - start reading [off, off + len) of a blob of `size` bytes; len >= 1, off + len <=
- * size The stream gives exactly len bytes or an error; retries and resumes of a broken transfer
- * happen inside.
+ * size. The stream gives exactly len bytes or an error; retries and resumes of a broken transfer
+ * happen inside. Errors, of source_read too, as source_manifest. -EDQUOT (ERR_RATE) is a registry
+ * that limits our rate after all retries, or one that said that a quota is used up: that lasts for
+ * hours, and asking again within seconds makes it worse.
  */
 err_t source_open(struct source *s, const struct digest *digest, uint64_t size, uint64_t off,
 		  uint64_t len, int64_t deadline_ms, struct source_stream **out,

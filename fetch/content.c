@@ -86,7 +86,7 @@ static bool serve_now(struct content *c, const struct piece *piece)
 
 static void read_done(struct content *c, struct read_request *r, err_t err)
 {
-	if (err == -EIO)
+	if (err && err != -EINTR)
 		count(&c->counters.errors, 1);
 	r->done(r, err);
 }
@@ -116,7 +116,7 @@ void content_submit(struct content *c, struct flight *const *flights, size_t n)
 	if (scheduler_add(c->scheduler, jobs, n) == 0)
 		return;
 	for (size_t i = 0; i < n; i++)
-		flight_fail(c->flights, flights[i]);
+		flight_fail(c->flights, flights[i], -EIO);
 }
 
 void leads_add(struct content *c, struct leads *leads, struct flight *f)
@@ -187,8 +187,6 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 	while (going && walk_next(w, &piece))
 		going = serve_now(c, &piece) || wait_for(c, ticket, &leads, &piece);
 	leads_submit(c, &leads);
-	if (!going)
-		ticket_abort(c->flights, &r->state, -EIO);
 	ticket_close(c->flights, ticket);
 }
 
@@ -258,6 +256,27 @@ static err_t read_step(struct content *c, uint32_t row, uint64_t off, void *p, s
 	return sync.err;
 }
 
+/* What the one word that a reader gets means to a person. */
+static err_t fail_read(struct diag *d, err_t err)
+{
+	switch (err) {
+	case -EBADMSG:
+		return fail(d, ERR_INTEGRITY, err,
+			    "the bytes that came are not the image's (the log says more)");
+	case -ENOENT:
+		return fail(d, ERR_NOT_FOUND, err, "the layer is gone (the log says more)");
+	case -EACCES:
+		return fail(d, ERR_DENIED, err, "the layer was denied (the log says more)");
+	case -EDQUOT:
+		return fail(d, ERR_RATE, err, "the registry limits our rate (the log says more)");
+	case -ENOMEM:
+		return fail(d, ERR_OTHER, err, "out of memory");
+	default:
+		return fail(d, ERR_NETWORK, err,
+			    "the bytes could not be fetched (the log says why)");
+	}
+}
+
 err_t content_read(struct content *c, uint32_t row, uint64_t off, void *p, size_t n, struct diag *d)
 {
 	uint8_t *to = p;
@@ -265,10 +284,7 @@ err_t content_read(struct content *c, uint32_t row, uint64_t off, void *p, size_
 		size_t step = min_of(n, (size_t)READ_STEP);
 		err_t err = read_step(c, row, off, to, step);
 		if (err)
-			return fail(
-				d, ERR_NETWORK, err,
-				"the bytes could not be fetched or did not verify (the log says "
-				"why)");
+			return fail_read(d, err);
 		to += step;
 		off += step;
 		n -= step;

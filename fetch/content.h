@@ -11,7 +11,8 @@
 #include "fetch/image.h"
 
 struct content_options {
-	unsigned budget_s;  /* a reader waits at the most this long before -EIO; 0: CONTENT_BUDGET_S
+	unsigned budget_s;  /* a reader waits at the most this long before an error; 0:
+			     * CONTENT_BUDGET_S
 			     */
 	bool wait_for_ever; /* --on-error=wait: retry until it works; readers can still be
 			       interrupted */
@@ -34,7 +35,9 @@ void content_free(struct content **c);
 /*
  * One read of a regular file. The caller owns it and keeps it, and buf, until done was called:
  * exactly once, from any thread, possibly before content_read_start returns. err is 0 (all n bytes
- * are there), -EIO, -EINTR.
+ * are there), -EINTR (cancelled), or why a chunk did not come: -EBADMSG (wrong bytes came), -ENOENT
+ * (its blob is gone), -EACCES (denied), -EDQUOT (rate limit), -ENOMEM, -EIO (anything else: mostly
+ * no answer within the budget). The kernel gets EIO for all of the latter.
  */
 struct read_request {
 	uint32_t row; /* regular file of image->tree */
@@ -52,7 +55,7 @@ void content_read_start(struct content *c, struct read_request *r);
  * must still be there, done or not. */
 void content_read_cancel(struct content *c, struct read_request *r);
 
-/* content_read - the same, waiting. */
+/* content_read - the same, waiting; the diagnostic's class follows the error. */
 err_t content_read(struct content *c, uint32_t row, uint64_t off, void *p, size_t n,
 		   struct diag *d) must_check;
 
@@ -65,7 +68,7 @@ struct content_stats {
 	uint64_t kept_bytes; /* blob bytes taken from kept blobs */
 	uint64_t decoded_bytes;
 	uint64_t refused; /* ranges whose bytes did not match */
-	uint64_t errors;  /* reads that ended in -EIO */
+	uint64_t errors;  /* reads that failed (and were not cancelled) */
 };
 void content_stats(struct content *c, struct content_stats *out);
 

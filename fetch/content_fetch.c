@@ -141,28 +141,47 @@ void content_refused(struct content *c, struct flight *f)
 	else if (c->wait_for_ever)
 		try_again(c, f, RETRY_MAX_MS);
 	else
-		flight_fail(c->flights, f);
+		flight_fail(c->flights, f, -EBADMSG);
 }
 
-/* Errors that asking again within seconds does not mend. */
+/* Errors that asking again within seconds does not mend. A rate limit is one: the source itself has
+ * waited as long as the registry said, or as it was allowed to. */
 static bool is_final(err_t err)
 {
 	return err == -ECANCELED || err == -ENOENT || err == -EACCES || err == -ENOTSUP ||
-	       err == -EINVAL || err == -ENOMEM;
+	       err == -EINVAL || err == -ENOMEM || err == -EDQUOT;
+}
+
+/* The few errors that say something to a reader; see read_request. */
+static err_t told_error(err_t err)
+{
+	bool telling = err == -ENOENT || err == -EACCES || err == -EDQUOT || err == -ENOMEM;
+	return telling ? err : -EIO;
+}
+
+/* Somewhere in the upper half: mounts that lost one registry together do not come back together. */
+static int64_t jitter(int64_t delay_ms)
+{
+	static _Thread_local uint64_t x;
+	if (!x)
+		x = (hash_seed() ^ (uintptr_t)&x) | 1;
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return delay_ms - (int64_t)(x % (uint64_t)(delay_ms / 2 + 1));
 }
 
 void content_unreachable(struct content *c, struct flight *f, err_t err)
 {
-	int64_t until_ms;
-	bool waited_for = flight_patience(c->flights, f, &until_ms);
-	bool hopeless = is_final(err) && !c->wait_for_ever;
-	if (err == -ECANCELED || hopeless || !waited_for || until_ms <= now_ms()) {
-		flight_fail(c->flights, f);
+	if (err == -ECANCELED || (is_final(err) && !c->wait_for_ever)) {
+		flight_fail(c->flights, f, told_error(err));
 		return;
 	}
-	int64_t delay_ms = RETRY_FIRST_MS << min_of(f->attempts, 10u);
-	f->attempts++;
-	try_again(c, f, min_of(delay_ms, (int64_t)RETRY_MAX_MS));
+	unsigned attempts = f->attempts++;
+	if (flight_fail_unwaited(c->flights, f, told_error(err)))
+		return;
+	int64_t delay_ms = RETRY_FIRST_MS << min_of(attempts, 10u);
+	try_again(c, f, jitter(min_of(delay_ms, (int64_t)RETRY_MAX_MS)));
 }
 
 void content_log_refused(struct content *c, const struct slot *slot, uint64_t off, uint64_t len,
@@ -324,8 +343,12 @@ static void fetch_batch(struct batch *b)
 	BUG_ON(!err);
 	if (err != -ECANCELED)
 		content_log_unreachable(b->c, b->slot, b->off, b->len, &d);
-	for (; b->next < b->n; b->next++)
-		content_unreachable(b->c, b->flights[b->next], err);
+	for (; b->next < b->n; b->next++) {
+		if (err == -EBADMSG)
+			content_refused(b->c, b->flights[b->next]);
+		else
+			content_unreachable(b->c, b->flights[b->next], err);
+	}
 }
 
 /* Chunks that somebody stored between the reader's look and ours, or that nobody wants any more,

@@ -279,6 +279,12 @@ static bool remembered(const struct flight_table *t, int64_t since_ms)
 	return t->budget_ms != INT64_MAX && since_ms && now_ms() < since_ms + FAILED_REMEMBER_MS;
 }
 
+/* Why a flight failed, or its last attempt did. */
+static err_t reason_of(const struct flight *f)
+{
+	return f->err ? f->err : -EIO;
+}
+
 /* A failure still remembered answers for the source, except to those who wait for ever. */
 static bool remembers_failure_locked(struct flight_table *t, struct flight **f)
 {
@@ -293,13 +299,25 @@ static bool remembers_failure_locked(struct flight_table *t, struct flight **f)
 	return false;
 }
 
+/* An open ticket can not end here, only begin to. */
+static void refuse_locked(struct flight_table *t, struct ticket *ticket, err_t err)
+{
+	struct ticket_list ended = TAILQ_HEAD_INITIALIZER(ended);
+	abort_locked(t, ticket, err, &ended);
+	BUG_ON(!TAILQ_EMPTY(&ended));
+}
+
 static enum join_result join_locked(struct flight_table *t, struct ticket *ticket, uint32_t slot,
 				    uint32_t chunk, const struct part *piece, struct flight **lead,
 				    struct chunk_data **data)
 {
 	struct flight *f = find_locked(t, slot, chunk);
-	if (ticket->err || remembers_failure_locked(t, &f))
+	if (ticket->err)
 		return JOIN_FAILED;
+	if (remembers_failure_locked(t, &f)) {
+		refuse_locked(t, ticket, reason_of(f));
+		return JOIN_FAILED;
+	}
 	if (f && f->state == FLIGHT_LANDED) {
 		*data = chunk_data_get(f->data);
 		return JOIN_LANDED;
@@ -337,20 +355,27 @@ struct flight *flight_start(struct flight_table *t, uint32_t slot, uint32_t chun
 
 /* --- what the owner of a flight does --- */
 
+/* Until when the most patient waits; INT64_MIN: nobody does. */
+static int64_t patience_locked(const struct flight *f)
+{
+	const struct part *part;
+	int64_t until_ms = INT64_MIN;
+	TAILQ_FOREACH(part, &f->parts, in_flight)
+	until_ms = max_of(until_ms, part->ticket->deadline_ms);
+	return until_ms;
+}
+
 bool flight_patience(struct flight_table *t, struct flight *f, int64_t *until_ms)
 {
-	struct part *part;
-	*until_ms = INT64_MIN;
 	lock_take(&t->lock);
-	TAILQ_FOREACH(part, &f->parts, in_flight)
-	*until_ms = max_of(*until_ms, part->ticket->deadline_ms);
+	*until_ms = patience_locked(f);
 	bool waited_for = !TAILQ_EMPTY(&f->parts);
 	lock_drop(&t->lock);
 	return waited_for;
 }
 
 /* From now on it is only a memory; its parts are the caller's to end. */
-static void fail_locked(struct flight_table *t, struct flight *f, int64_t since_ms)
+static void remember_locked(struct flight_table *t, struct flight *f, int64_t since_ms)
 {
 	f->state = FLIGHT_FAILED;
 	f->failed_ms = since_ms;
@@ -358,14 +383,21 @@ static void fail_locked(struct flight_table *t, struct flight *f, int64_t since_
 	t->n_failed++;
 }
 
+/* Nobody waits: there is nothing to remember, unless somebody has waited in vain just now. */
+static void drop_locked(struct flight_table *t, struct flight *f)
+{
+	if (remembered(t, f->expired_ms))
+		remember_locked(t, f, f->expired_ms);
+	else
+		remove_locked(t, f);
+}
+
 bool flight_drop_unwanted(struct flight_table *t, struct flight *f)
 {
 	lock_take(&t->lock);
 	bool unwanted = TAILQ_EMPTY(&f->parts) && f->job.priority == PRIORITY_READER;
-	if (unwanted && remembered(t, f->expired_ms))
-		fail_locked(t, f, f->expired_ms);
-	else if (unwanted)
-		remove_locked(t, f);
+	if (unwanted)
+		drop_locked(t, f);
 	lock_drop(&t->lock);
 	return unwanted;
 }
@@ -415,22 +447,52 @@ void flight_forget(struct flight_table *t, struct flight *f)
 	lock_drop(&t->lock);
 }
 
-void flight_fail(struct flight_table *t, struct flight *f)
+static void fail_locked(struct flight_table *t, struct flight *f, err_t err,
+			struct ticket_list *ended)
+{
+	struct part *part;
+	BUG_ON(f->state != FLIGHT_WAITING);
+	f->err = err;
+	if (TAILQ_EMPTY(&f->parts)) {
+		drop_locked(t, f);
+		return;
+	}
+	remember_locked(t, f, now_ms());
+	while ((part = TAILQ_FIRST(&f->parts)) != NULL)
+		abort_locked(t, part->ticket, err, ended);
+}
+
+/* A failure that is never asked for again is still forgotten; without a timer it stays until it is.
+ */
+static void tell_failed(struct flight_table *t, struct ticket_list *ended)
+{
+	tell_ended(t, ended);
+	if (t->scheduler)
+		(void)!scheduler_wake_at(t->scheduler, now_ms() + FAILED_REMEMBER_MS);
+}
+
+void flight_fail(struct flight_table *t, struct flight *f, err_t err)
 {
 	struct ticket_list ended = TAILQ_HEAD_INITIALIZER(ended);
-	struct part *part;
-	int64_t now = now_ms();
 	lock_take(&t->lock);
-	BUG_ON(f->state != FLIGHT_WAITING);
-	fail_locked(t, f, now);
-	while ((part = TAILQ_FIRST(&f->parts)) != NULL)
-		abort_locked(t, part->ticket, -EIO, &ended);
+	fail_locked(t, f, err, &ended);
 	lock_drop(&t->lock);
-	tell_ended(t, &ended);
-	/* A failure that is never asked for again is still forgotten; without a timer it stays
-	 * until it is. */
-	if (t->scheduler)
-		(void)!scheduler_wake_at(t->scheduler, now + FAILED_REMEMBER_MS);
+	tell_failed(t, &ended);
+}
+
+bool flight_fail_unwaited(struct flight_table *t, struct flight *f, err_t err)
+{
+	struct ticket_list ended = TAILQ_HEAD_INITIALIZER(ended);
+	lock_take(&t->lock);
+	bool unwaited = patience_locked(f) <= now_ms();
+	if (unwaited)
+		fail_locked(t, f, err, &ended);
+	else
+		f->err = err;
+	lock_drop(&t->lock);
+	if (unwaited)
+		tell_failed(t, &ended);
+	return unwaited;
 }
 
 /* --- time --- */
@@ -459,10 +521,15 @@ static void expire_locked(struct flight_table *t, struct ticket *ticket, int64_t
 		await_locked(t, ticket);
 		return;
 	}
-	for (size_t i = 0; i < ticket->n_parts; i++)
-		if (ticket->parts[i].flight)
-			ticket->parts[i].flight->expired_ms = now;
-	abort_locked(t, ticket, -EIO, ended);
+	err_t err = -EIO;
+	for (size_t i = 0; i < ticket->n_parts; i++) {
+		struct flight *f = ticket->parts[i].flight;
+		if (!f)
+			continue;
+		f->expired_ms = now;
+		err = reason_of(f);
+	}
+	abort_locked(t, ticket, err, ended);
 }
 
 /* A ticket that has ended but whose copies are under way stays in the list with its old deadline:

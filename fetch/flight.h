@@ -4,11 +4,12 @@
  * One flight a chunk, however many readers want it: the first leads (and has it fetched), the
  * others join. A flight is WAITING until whoever fetches it calls flight_land or flight_fail.
  * Landed, it answers everyone at once and newcomers directly, until flight_forget takes it out
- * (when the chunk is in the store, so that a reader finds either the flight or the store). Failed,
- * it is remembered for FAILED_REMEMBER_MS, so that a dead source is not asked again for each of a
- * thousand readers, and then forgotten: a failure is never latched. The same holds for a flight
- * whose waiters have run out of patience: the kernel asks once more for a page whose read-ahead
- * failed, and must not wait a second budget.
+ * (when the chunk is in the store, so that a reader finds either the flight or the store). Failed
+ * for those who waited, it is remembered for FAILED_REMEMBER_MS, so that a dead source is not asked
+ * again for each of a thousand readers, and then forgotten: a failure is never latched. The same
+ * holds for a flight whose waiters have run out of patience: the kernel asks once more for a page
+ * whose read-ahead failed, and must not wait a second budget. A failure that nobody waited for is
+ * forgotten at once: a guess of ours that went wrong is no answer to a reader.
  *
  * Who owns a WAITING flight: first the caller that flight_join or flight_start told to lead, then
  * the scheduler's queue, then the worker that got its job. Only the owner lands, fails or drops it.
@@ -67,6 +68,7 @@ struct flight {
 	struct part_list parts;
 	struct chunk_data *data; /* LANDED */
 	int64_t failed_ms;	 /* FAILED */
+	err_t err;		 /* why the last attempt failed; 0: none did, or not said */
 	int64_t expired_ms;	 /* WAITING: a waiter ran out of patience then; 0: none did */
 	const _Atomic(int64_t) *progress_ms; /* rides a stream that last moved then; or NULL */
 	/* owned by the owner (see above) */
@@ -102,7 +104,8 @@ enum join_result {
 	JOIN_WAITS,  /* the part waits; nothing to do */
 	JOIN_LEADS,  /* the part waits in a new flight, which is the caller's to have fetched */
 	JOIN_LANDED, /* *data is the chunk, one reference; the part does not wait */
-	JOIN_FAILED, /* the flight failed a moment ago, or the ticket has ended: give up */
+	JOIN_FAILED, /* the flight failed a moment ago, and the ticket ends with its error; or the
+			ticket had ended before: give up */
 };
 /*
  * flight_join - wait for one piece of a chunk
@@ -140,11 +143,17 @@ void flight_ride(struct flight_table *t, struct flight *f, const _Atomic(int64_t
 void flight_land(struct flight_table *t, struct flight *f, struct chunk_data *data);
 /* flight_forget - take a landed flight out and free it. */
 void flight_forget(struct flight_table *t, struct flight *f);
-/* flight_fail - all who wait end with -EIO. The flight is the table's from now on. */
-void flight_fail(struct flight_table *t, struct flight *f);
+/* flight_fail - all who wait end with err (not 0). The flight is the table's from now on. */
+void flight_fail(struct flight_table *t, struct flight *f, err_t err);
+/*
+ * flight_fail_unwaited - flight_fail if nobody waits or nobody's patience lasts; else only note err
+ * for those whose patience ends before the next attempt does
+ * True when the flight is the table's.
+ */
+bool flight_fail_unwaited(struct flight_table *t, struct flight *f, err_t err);
 
-/* flights_tick - end tickets whose deadline has passed, forget old failures; returns when to call
- * again. */
+/* flights_tick - end tickets whose deadline has passed, with what made the last attempt fail or
+ * -EIO; forget old failures; returns when to call again. */
 int64_t flights_tick(struct flight_table *t, int64_t now);
 /* flights_fail_all - end every ticket with -EIO, now and in the future. */
 void flights_fail_all(struct flight_table *t);

@@ -65,8 +65,9 @@ static void read_done(struct read_request *request, err_t err)
 		fuse_req_interrupt_func(r->reply.req, NULL, NULL);
 	if (fs->on_read)
 		fs->on_read(fs->on_read_arg);
+	/* Content says more than a program may take for a statement about its file. */
 	if (err)
-		reply_once_error(&r->reply, err);
+		reply_once_error(&r->reply, err == -EINTR ? err : -EIO);
 	else
 		reply_once_data(&r->reply, r->bytes, request->n);
 	read_put(r);

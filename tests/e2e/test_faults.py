@@ -173,6 +173,21 @@ def test_a_layer_that_lies_is_not_indexed(own, imgfs, scratch):
     assert not [path for path in imgfs.files() if "/v1/tmp/" in path], "litter"
 
 
+def test_cat_says_what_was_wrong(imgfs, scratch):
+    """The exit status of a read tells wrong bytes (6) from a layer that is gone (3)."""
+    layout = images.Layout(scratch / "layout")
+    layer = layout.add_layer(images.tar_of({"file": images.noise(100_000)}), compress="none")
+    reference = "oci:" + layout.write()
+    imgfs.build(reference)
+    imgfs.keep_only_indexes()
+    blob = os.path.join(layout.folder, "blobs", *layer["digest"].split(":"))
+    flip(blob, 5000)
+    done = imgfs.run("cat", reference, "/file", check=False)
+    assert (done.returncode, done.stdout) == (6, ""), done
+    os.unlink(blob)
+    assert imgfs.run("cat", reference, "/file", check=False).returncode == 3
+
+
 # ---- a mount that fails ---------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@
  */
 #include "tests/unit/content_probe.h"
 
-#include "fetch/flight.h"
+#include "fetch/content_priv.h"
 #include "fetch/store_priv.h"
 
 #include <sched.h>
@@ -237,13 +237,15 @@ static void a_liar_is_never_served(void **state)
 		struct content *c = world_content(w, 20, false);
 		uint8_t p[100];
 		atomic_store(&w->script.lies, -1);
-		assert_int_equal(content_read(c, world_row(w, layer, BIG), 0, p, 100, NULL), -EIO);
+		assert_int_equal(content_read(c, world_row(w, layer, BIG), 0, p, 100, NULL),
+				 -EBADMSG);
 		assert_int_equal(stats_of(c).refused, 3);
 		assert_int_equal(stats_of(c).errors, 1);
 		assert_int_equal(stored_chunks(w, layer), 0);
 		/* Within a second the failure is remembered, then it is forgotten. */
 		unsigned opens = atomic_load(&w->script.opens);
-		assert_int_equal(content_read(c, world_row(w, layer, BIG), 0, p, 100, NULL), -EIO);
+		assert_int_equal(content_read(c, world_row(w, layer, BIG), 0, p, 100, NULL),
+				 -EBADMSG);
 		assert_int_equal(atomic_load(&w->script.opens), opens);
 		atomic_store(&w->script.lies, 0);
 		sleep_ms(FAILED_REMEMBER_MS + 50);
@@ -263,7 +265,7 @@ static void harmless_lies_are_lies(void **state)
 	uint8_t p[100];
 	atomic_store(&w->script.lie_at, 5);
 	atomic_store(&w->script.lies, -1);
-	assert_int_equal(content_read(c, world_row(w, 0, 0), 0, p, 100, NULL), -EIO);
+	assert_int_equal(content_read(c, world_row(w, 0, 0), 0, p, 100, NULL), -EBADMSG);
 	assert_int_equal(stats_of(c).refused, 3);
 	assert_int_equal(stats_of(c).decoded_bytes, 0);
 	content_free(&c);
@@ -315,19 +317,53 @@ static void a_dead_source_heals(void **state)
 	world_free(&w);
 }
 
-/* A blob that is gone is not asked for again and again. */
+static void final_is_final(err_t err, enum err_class cls)
+{
+	struct world *w = world_new(one_gzip, 1);
+	struct content *c = world_content(w, 20, false);
+	uint8_t p[100];
+	struct diag d = DIAG_INIT;
+	atomic_store(&w->script.failures, -1);
+	atomic_store(&w->script.error, err);
+	int64_t start_ms = now_ms();
+	assert_int_equal(content_read(c, world_row(w, 0, BIG), 0, p, 100, &d), err);
+	assert_int_equal(d.cls, cls);
+	assert_in_range(now_ms() - start_ms, 0, 8000);
+	assert_int_equal(atomic_load(&w->script.opens), 1);
+	assert_int_equal(stats_of(c).errors, 1);
+	content_free(&c);
+	world_free(&w);
+}
+
+/* A blob that is gone is not asked for again and again; nor is a registry that limits our rate, by
+ * which the source has been patient already. */
 static void gone_is_final(void **state)
+{
+	(void)state;
+	final_is_final(-ENOENT, ERR_NOT_FOUND);
+	final_is_final(-EACCES, ERR_DENIED);
+	final_is_final(-EDQUOT, ERR_RATE);
+}
+
+/* A read-ahead that fails is no answer to the reader who comes just then. */
+static void a_failed_read_ahead_fails_nobody(void **state)
 {
 	(void)state;
 	struct world *w = world_new(one_gzip, 1);
 	struct content *c = world_content(w, 20, false);
-	uint8_t p[100];
-	atomic_store(&w->script.failures, -1);
-	atomic_store(&w->script.error, -ENOENT);
-	int64_t start_ms = now_ms();
-	assert_int_equal(content_read(c, world_row(w, 0, BIG), 0, p, 100, NULL), -EIO);
-	assert_in_range(now_ms() - start_ms, 0, 8000);
-	assert_int_equal(atomic_load(&w->script.opens), 1);
+	struct extent run;
+	atomic_store(&w->script.error, -ECONNREFUSED);
+	atomic_store(&w->script.failures, 1);
+	index_extent(w->image.tree, world_row(w, 0, BIG), 0, &run);
+	struct flight *f =
+		flight_start(c->flights, 0, index_chunk_at(w->layers[0], run.stream_off));
+	assert_non_null(f);
+	content_submit(c, &f, 1);
+	while (atomic_load(&w->script.opens) == 0)
+		sleep_ms(1);
+	sleep_ms(100);
+	world_check_read(w, c, 0, BIG, 0, 100);
+	assert_int_equal(atomic_load(&w->script.opens), 2);
 	content_free(&c);
 	world_free(&w);
 }
@@ -569,6 +605,7 @@ int main(void)
 		cmocka_unit_test(silence_ends_in_eio_within_the_budget),
 		cmocka_unit_test(a_dead_source_heals),
 		cmocka_unit_test(gone_is_final),
+		cmocka_unit_test(a_failed_read_ahead_fails_nobody),
 		cmocka_unit_test(waiting_for_ever_waits_for_ever),
 		cmocka_unit_test(a_slow_frame_restarts_the_budget),
 		cmocka_unit_test(keeps_what_came_before_the_break),

@@ -131,9 +131,9 @@ static void one_failure_ends_the_ticket(void **state)
 	assert_int_equal(join(t, ticket, &r, 1, 0, 1, &bad, &data), JOIN_LEADS);
 	assert_int_equal(join(t, ticket, &r, 2, 1, 1, &good, &data), JOIN_LEADS);
 	ticket_close(t, ticket);
-	flight_fail(t, bad);
+	flight_fail(t, bad, -EBADMSG);
 	assert_int_equal(r.calls, 1);
-	assert_int_equal(r.err, -EIO);
+	assert_int_equal(r.err, -EBADMSG);
 	/* The other flight goes on without it. */
 	int64_t until_ms;
 	assert_false(flight_patience(t, good, &until_ms));
@@ -144,6 +144,11 @@ static void one_failure_ends_the_ticket(void **state)
 	/* Remembered for a second, then forgotten. */
 	ticket = start(t, &other);
 	assert_int_equal(join(t, ticket, &other, 1, 0, 1, &again, &data), JOIN_FAILED);
+	assert_int_equal(other.calls, 0);
+	ticket_close(t, ticket);
+	assert_int_equal(other.calls, 1);
+	assert_int_equal(other.err, -EBADMSG);
+	ticket = start(t, &other);
 	usleep((FAILED_REMEMBER_MS + 20) * 1000);
 	assert_int_equal(join(t, ticket, &other, 1, 0, 1, &again, &data), JOIN_LEADS);
 	ticket_close(t, ticket);
@@ -168,7 +173,7 @@ static void those_who_wait_for_ever_lead_again(void **state)
 	assert_int_equal(until_ms, INT64_MAX);
 	flights_tick(t, INT64_MAX - 1);
 	assert_int_equal(a.calls, 0);
-	flight_fail(t, f);
+	flight_fail(t, f, -EIO);
 	assert_int_equal(a.calls, 1);
 	tb = start(t, &b);
 	assert_int_equal(join(t, tb, &b, 1, 0, 1, &again, &data), JOIN_LEADS);
@@ -297,6 +302,69 @@ static void read_ahead_waits_for_nobody(void **state)
 	flights_free(&t);
 }
 
+/* A guess that went wrong is no answer to a reader. */
+static void a_failed_read_ahead_is_forgotten(void **state)
+{
+	(void)state;
+	struct flight_table *t = table_new(60000);
+	struct reader r;
+	struct flight *f = NULL;
+	struct chunk_data *data = NULL;
+	flight_fail(t, flight_start(t, 1, 1), -ENOENT);
+	assert_true(flight_fail_unwaited(t, flight_start(t, 1, 1), -EIO));
+	struct ticket *ticket = start(t, &r);
+	assert_int_equal(join(t, ticket, &r, 1, 0, 1, &f, &data), JOIN_LEADS);
+	ticket_close(t, ticket);
+	/* Now somebody waits. */
+	assert_false(flight_fail_unwaited(t, f, -EIO));
+	assert_int_equal(r.calls, 0);
+	land(t, f, 9);
+	flight_forget(t, f);
+	assert_int_equal(r.err, 0);
+	flights_free(&t);
+}
+
+static void newcomer_fails(struct flight_table *t, err_t err)
+{
+	struct reader r;
+	struct flight *f = NULL;
+	struct chunk_data *data = NULL;
+	struct ticket *ticket = start(t, &r);
+	assert_int_equal(join(t, ticket, &r, 1, 0, 1, &f, &data), JOIN_FAILED);
+	ticket_close(t, ticket);
+	assert_int_equal(r.calls, 1);
+	assert_int_equal(r.err, err);
+}
+
+/* Once somebody has waited a budget, nobody waits a second one right behind. */
+static void a_budget_is_waited_for_once(void **state)
+{
+	(void)state;
+	struct flight_table *t = table_new(1000);
+	struct reader r, late;
+	struct flight *f, *again = NULL;
+	struct chunk_data *data = NULL;
+	int64_t end_ms = now_ms() + 1100;
+	struct ticket *ticket = start(t, &r);
+	assert_int_equal(join(t, ticket, &r, 1, 0, 1, &f, &data), JOIN_LEADS);
+	ticket_close(t, ticket);
+	assert_false(flight_fail_unwaited(t, f, -EBADMSG));
+	flights_tick(t, end_ms);
+	assert_int_equal(r.calls, 1);
+	assert_int_equal(r.err, -EBADMSG);
+	/* The flight still goes on, then it fails: the same answer. */
+	newcomer_fails(t, -EBADMSG);
+	assert_true(flight_fail_unwaited(t, f, -EDQUOT));
+	newcomer_fails(t, -EDQUOT);
+	flights_tick(t, end_ms + FAILED_REMEMBER_MS);
+	ticket = start(t, &late);
+	assert_int_equal(join(t, ticket, &late, 1, 0, 1, &again, &data), JOIN_LEADS);
+	ticket_close(t, ticket);
+	land(t, again, 1);
+	flight_forget(t, again);
+	flights_free(&t);
+}
+
 static void the_end_is_for_all(void **state)
 {
 	(void)state;
@@ -341,9 +409,11 @@ static void own(struct crowd *crowd, struct flight *f, uint32_t dice)
 	if (dice % 16 == 1 && flight_drop_unwanted(crowd->t, f))
 		return;
 	if (dice % 8 == 3) {
-		flight_fail(crowd->t, f);
+		flight_fail(crowd->t, f, -EIO);
 		return;
 	}
+	if (dice % 8 == 5 && flight_fail_unwaited(crowd->t, f, -EIO))
+		return;
 	land(crowd->t, f, (uint8_t)(f->job.chunk + 1));
 	flight_forget(crowd->t, f);
 }
@@ -363,10 +433,8 @@ static void crowd_read(struct crowd *crowd, uint32_t dice)
 			memcpy(r.buf + 32 * i, data->bytes + 32 * i, 32);
 			chunk_data_put(&data);
 		}
-		if (result == JOIN_FAILED) {
-			ticket_abort(crowd->t, &r.ticket, -EIO);
+		if (result == JOIN_FAILED)
 			break;
-		}
 	}
 	ticket_close(crowd->t, ticket);
 	for (uint32_t i = 0; i < 2; i++)
@@ -423,6 +491,8 @@ int main(void)
 		cmocka_unit_test(cancelling_is_at_once),
 		cmocka_unit_test(an_ended_ticket_joins_nothing),
 		cmocka_unit_test(read_ahead_waits_for_nobody),
+		cmocka_unit_test(a_failed_read_ahead_is_forgotten),
+		cmocka_unit_test(a_budget_is_waited_for_once),
 		cmocka_unit_test(the_end_is_for_all),
 		cmocka_unit_test(a_crowd_is_answered_exactly_once),
 	};

@@ -24,14 +24,15 @@ static struct {
 	pthread_cond_t more;
 	bool later; /* keep reads until fake_finish, or for the worker */
 	bool ending;
+	err_t err; /* of reads that are not kept */
 	struct read_request *waiting[64];
 	unsigned n;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
 
-static void finish(struct read_request *r)
+static void finish(struct read_request *r, err_t err)
 {
 	memcpy(r->buf, &"hello"[r->off], r -> n);
-	r->done(r, 0);
+	r->done(r, err);
 }
 
 void content_read_start(struct content *c, struct read_request *r)
@@ -39,6 +40,7 @@ void content_read_start(struct content *c, struct read_request *r)
 	bool now;
 	(void)c;
 	pthread_mutex_lock(&fake.lock);
+	err_t err = fake.err;
 	now = !fake.later;
 	if (!now) {
 		BUG_ON(fake.n == ARRAY_LEN(fake.waiting));
@@ -47,7 +49,7 @@ void content_read_start(struct content *c, struct read_request *r)
 	}
 	pthread_mutex_unlock(&fake.lock);
 	if (now)
-		finish(r);
+		finish(r, err);
 }
 
 void content_read_cancel(struct content *c, struct read_request *r)
@@ -79,7 +81,7 @@ static bool fake_finish(void)
 	}
 	pthread_mutex_unlock(&fake.lock);
 	if (r)
-		finish(r);
+		finish(r, 0);
 	return r;
 }
 
@@ -134,6 +136,24 @@ static uint64_t file_node(struct kernel *k)
 }
 
 /* ---- tests ---- */
+
+/* Whatever made a read fail, programs see EIO: ENOENT or EACCES would speak of their file. */
+static void test_read_errors(void **state)
+{
+	static const err_t errors[] = {-EIO, -EBADMSG, -ENOENT, -EACCES, -EDQUOT, -ENOMEM};
+	struct kernel *k = kernel_new(TREE, KERNEL_FLAGS);
+	uint64_t file;
+	(void)state;
+	file = file_node(k);
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		fake.err = errors[i];
+		assert_int_equal(ask_read(k, file, 0, 4096), -EIO);
+	}
+	fake.err = -EINTR;
+	assert_int_equal(ask_read(k, file, 0, 4096), -EINTR);
+	fake.err = 0;
+	kernel_free(&k);
+}
 
 static void test_handshake(void **state)
 {
@@ -504,6 +524,7 @@ int main(void)
 		cmocka_unit_test(test_nodes_that_do_not_exist),
 		cmocka_unit_test(test_nodes_of_the_wrong_kind),
 		cmocka_unit_test(test_reads_at_the_borders),
+		cmocka_unit_test(test_read_errors),
 		cmocka_unit_test(test_listing_in_pieces),
 		cmocka_unit_test(test_listings_at_the_borders),
 		cmocka_unit_test(test_dots),

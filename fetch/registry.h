@@ -18,9 +18,10 @@ struct registry_options {
 	bool plain_http; /* --plain-http: http for this host; without it only loopback hosts may
 			    fall back to http */
 	const char *authfile;	/* --authfile; NULL: the usual places (fetch/credentials.h) */
-	const char *token_host; /* another host that may be given this registry's credentials when
-				   its challenge names it as token server; NULL: none but the
-				   registry's own host and the well-known pairs */
+	const char *token_host; /* another "host" or "host:port" that may be given this registry's
+				   credentials when its challenge names it as token server; NULL:
+				   none but the registry's own host and port and the well-known
+				   pairs */
 	struct registry_timing timing; /* zeroes: the defaults */
 };
 

@@ -4,9 +4,10 @@
  * rules that decide whether it is asked, and whether it is given a credential, stand here:
  *
  *   - over https, or over http if the registry itself is spoken to over http;
- *   - in networks the registry may send us to, or on the registry's own host;
- *   - a credential goes to the registry's own host, to a pair that is known to belong together, or
- *     to the host the user allowed, and never over http unless the user asked for plain http.
+ *   - in networks the registry may send us to, or at the registry's own host and port;
+ *   - a credential goes to the registry's own host and port, to a pair that is known to belong
+ *     together, or to the host the user allowed, and never over http unless the user asked for
+ *     plain http.
  *
  * Where a credential must not go, the request is made without one. Credentials are looked up anew
  * for each token, so that a login is picked up by a mount that is weeks old.
@@ -63,18 +64,36 @@ void registry_auth_fini(struct registry_auth *auth)
 
 /* --- the rules --- */
 
+/* Another port of a host is another server, maybe another user's. */
+static bool is_same_server(const struct http_url *a, const struct http_url *b)
+{
+	return strcmp(a->host, b->host) == 0 && strcmp(a->port, b->port) == 0;
+}
+
+static bool is_known_pair(const struct registry *r, const struct http_url *realm)
+{
+	for (size_t i = 0; i < ARRAY_LEN(known_pairs); i++)
+		if (strcmp(known_pairs[i].registry, r->login_host) == 0 &&
+		    strcmp(known_pairs[i].token_host, realm->host) == 0)
+			return realm->https && strcmp(realm->port, "443") == 0;
+	return false;
+}
+
+/* The user's word: "host" with any port, or "host:port". */
+static bool is_allowed_by_user(const struct registry *r, const struct http_url *realm)
+{
+	auto_free char *with_port = xasprintf("%s:%s", realm->host, realm->port);
+	return r->token_host && (strcasecmp(r->token_host, realm->host) == 0 ||
+				 strcasecmp(r->token_host, with_port) == 0);
+}
+
 static bool credential_may_go_to(struct registry *r, const struct http_url *registry,
 				 const struct http_url *realm)
 {
 	if (!realm->https && !r->plain_http)
 		return false;
-	if (strcmp(realm->host, registry->host) == 0)
-		return true;
-	for (size_t i = 0; i < ARRAY_LEN(known_pairs); i++)
-		if (strcmp(known_pairs[i].registry, r->login_host) == 0 &&
-		    strcmp(known_pairs[i].token_host, realm->host) == 0)
-			return true;
-	return r->token_host && strcmp(r->token_host, realm->host) == 0;
+	return is_same_server(realm, registry) || is_known_pair(r, realm) ||
+	       is_allowed_by_user(r, realm);
 }
 
 static err_t check_realm(struct registry *r, const struct http_url *registry,
@@ -88,7 +107,7 @@ static err_t check_realm(struct registry *r, const struct http_url *registry,
 	pthread_mutex_lock(&r->lock);
 	*networks = r->networks;
 	pthread_mutex_unlock(&r->lock);
-	if (strcmp(realm->host, registry->host) == 0)
+	if (is_same_server(realm, registry))
 		*networks = HTTP_NET_ANY;
 	return 0;
 }
@@ -138,7 +157,7 @@ static err_t grant_bearer(struct registry *r, const struct http_url *registry,
 	else if (c)
 		log_warn("credentials.withheld", "registry=%s token_server=%s reason=\"%s\"",
 			 r->host, realm.host,
-			 realm.https ? "another host; --token-host allows it"
+			 realm.https ? "another host or port; --token-host allows it"
 				     : "unencrypted http; --plain-http allows it");
 	if (!err)
 		err = token_fetch(r->http, &request, &token, d);

@@ -145,6 +145,21 @@ def test_realm_on_another_host_gets_no_credentials(fake, storage, scratch):
     assert got.out == PART and len(secrets_in(storage)) == 1, got
 
 
+def test_realm_on_another_port_gets_no_credentials(fake, storage, scratch):
+    """Another port of the registry's host may be another user's server."""
+    shared = Tokens(realm=f"{storage.url}/token")
+    assert storage.host.split(":")[0] == fake.host.split(":")[0]
+    fake.tokens = storage.tokens = shared
+    storage.on("token", shared.issue)
+    got = read_part(fake, "--plain-http", env=login(scratch, fake.host))
+    assert got.out == PART and len(storage.requests("token")) == 1 and not secrets_in(storage), got
+    assert "withheld" in got.err
+    got = read_part(fake, "--plain-http", "--token-host", fake.host, env=login(scratch, fake.host))
+    assert got.out == PART and not secrets_in(storage), got
+    got = read_part(fake, "--plain-http", "--token-host", storage.host, env=login(scratch, fake.host))
+    assert got.out == PART and len(secrets_in(storage)) == 1, got
+
+
 def test_token_redirect_takes_no_credentials_along(fake, storage, scratch):
     fake.tokens = Tokens()
     storage.on("", fake.tokens.issue)

@@ -216,29 +216,40 @@ struct batch {
 	bool kept;
 };
 
-/* Decode one chunk out of verified blob bytes; NULL with a reason when it does not come out right.
- */
-static struct chunk_data *decode(struct batch *b, const struct chunk *row, struct bytes blob,
-				 const char **why)
+/* Decode one chunk out of verified blob bytes: 0, -EBADMSG, -ENOMEM. */
+static err_t decode(struct batch *b, const struct chunk *row, struct bytes blob,
+		    struct chunk_data **out)
 {
 	auto_buf struct buf window = {0};
 	struct chunk_data *data = chunk_data_new(row->stream_len);
-	*why = "out of memory";
 	if (!data)
-		return NULL;
+		return -ENOMEM;
 	err_t err = index_chunk_window(b->slot->ix, row, &window);
 	if (!err)
 		err = chunk_decode(row, blob, buf_bytes(&window), INFLATE_BEST, data->bytes);
-	if (err != -ENOMEM)
-		*why = err ? "does not decode" : "decodes to other bytes than the index says";
 	if (!err)
 		err = chunk_check_stream(row, data->bytes);
 	if (err) {
 		chunk_data_put(&data);
-		return NULL;
+		return err;
 	}
 	count(&b->c->counters.decoded_bytes, row->stream_len);
-	return data;
+	*out = data;
+	return 0;
+}
+
+/* Right bytes that do not decode accuse the index, or this machine's memory: never who gave them,
+ * and no neighbour. */
+static void undecodable(struct batch *b, struct flight *f, const struct chunk *row, err_t err)
+{
+	log_warn("chunk.undecodable", "layer=%s range=%llu-%llu reason=\"%s\"", b->slot->name,
+		 (unsigned long long)row->blob_off,
+		 (unsigned long long)(row->blob_off + row->blob_len - 1),
+		 err == -ENOMEM ? "out of memory" : "the bytes are right, the index is not");
+	if (err == -ENOMEM)
+		content_unreachable(b->c, f, err);
+	else
+		content_refused(b->c, f);
 }
 
 /* The blob bytes of the batch's next chunk are complete. False: the kept blob has lied. */
@@ -247,21 +258,23 @@ static bool finish_chunk(struct batch *b)
 	struct flight *f = b->flights[b->next];
 	const struct chunk *row = &b->rows[b->next];
 	struct bytes blob = {b->bytes + (row->blob_off - b->off), row->blob_len};
-	const char *why = "SHA-256 mismatch";
 	struct chunk_data *data = NULL;
-	if (chunk_check_blob(row, blob) == 0)
-		data = decode(b, row, blob, &why);
-	if (data) {
-		content_arrive(b->c, f, data);
-		chunk_data_put(&data);
+	if (chunk_check_blob(row, blob) != 0) {
+		content_log_refused(b->c, b->slot, row->blob_off, row->blob_len, b->kept,
+				    "SHA-256 mismatch");
+		if (b->kept)
+			return false;
 		b->next++;
+		content_refused(b->c, f);
 		return true;
 	}
-	content_log_refused(b->c, b->slot, row->blob_off, row->blob_len, b->kept, why);
-	if (b->kept)
-		return false;
-	content_refused(b->c, f);
 	b->next++;
+	err_t err = decode(b, row, blob, &data);
+	if (err)
+		undecodable(b, f, row, err);
+	else
+		content_arrive(b->c, f, data);
+	chunk_data_put(&data);
 	return true;
 }
 

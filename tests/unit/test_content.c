@@ -119,6 +119,46 @@ static void drops_a_kept_blob_that_lies(void **state)
 	world_free(&w);
 }
 
+/* Spoil the windows of a layer's open index so that this chunk's does not decompress any more. */
+static void spoil_window(struct world *w, unsigned layer, const struct chunk *row)
+{
+	auto_buf struct buf window = {0};
+	struct buf *file = &w->indexes[layer];
+	assert_int_equal(index_chunk_window(w->layers[layer], row, &window), 0);
+	for (size_t at = file->n; at-- > 0;) {
+		auto_buf struct buf spoiled = {0};
+		file->p[at] ^= 0xff;
+		if (index_chunk_window(w->layers[layer], row, &spoiled) != 0)
+			return;
+		file->p[at] ^= 0xff;
+	}
+	assert_true(false);
+}
+
+/* What is our own fault is not the blob's. */
+static void keeps_a_blob_that_the_index_fails(void **state)
+{
+	(void)state;
+	struct world *w = world_new(one_gzip, 1);
+	struct chunk row = {0};
+	struct extent run;
+	uint8_t p[100];
+	world_keep_blob(w, 0, -1);
+	index_extent(w->image.tree, world_row(w, 0, BIG), 0, &run);
+	index_chunk(w->layers[0], index_chunk_at(w->layers[0], run.stream_off + 1000000), &row);
+	assert_true(row.window_len > 0);
+	spoil_window(w, 0, &row);
+	struct content *c = world_content(w, 20, false);
+	uint64_t off = row.stream_off - run.stream_off;
+	assert_int_equal(content_read(c, world_row(w, 0, BIG), off, p, 100, NULL), -EBADMSG);
+	assert_int_equal(atomic_load(&w->script.opens), 0);
+	int fd = store_blob_open(w->store, &w->blob_digests[0], w->blobs[0].n);
+	assert_true(fd >= 0);
+	close(fd);
+	content_free(&c);
+	world_free(&w);
+}
+
 /* --- many readers --- */
 
 static void *storm_main(void *arg)
@@ -595,6 +635,7 @@ int main(void)
 		cmocka_unit_test(merges_neighbours),
 		cmocka_unit_test(takes_the_kept_blob_first),
 		cmocka_unit_test(drops_a_kept_blob_that_lies),
+		cmocka_unit_test(keeps_a_blob_that_the_index_fails),
 		cmocka_unit_test(storm_is_one_fetch),
 		cmocka_unit_test(storm_decodes_each_chunk_once),
 		cmocka_unit_test(random_reads_are_right),

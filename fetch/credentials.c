@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static const char HUB_HOST[] = "docker.io";
@@ -254,8 +255,8 @@ static void search_environment(const char *host, const char *repo, struct creden
 		out->origin = xstrdup("DOCKER_AUTH_CONFIG");
 }
 
-err_t credentials_find(const char *authfile, const char *host, const char *repo,
-		       struct credential *out, struct diag *d)
+static err_t find(const char *authfile, const char *host, const char *repo, struct credential *out,
+		  struct diag *d)
 {
 	const char *from_env = getenv("REGISTRY_AUTH_FILE");
 	*out = (struct credential){0};
@@ -269,4 +270,14 @@ err_t credentials_find(const char *authfile, const char *host, const char *repo,
 	if (credential_is_empty(out))
 		search_places(host, repo, out);
 	return 0;
+}
+
+err_t credentials_find(const char *authfile, const char *host, const char *repo,
+		       struct credential *out, struct diag *d)
+{
+	err_t err = find(authfile, host, repo, out, d);
+	/* From now on a core dump, or a debugger of the same user, would show a secret. */
+	if (!err && !credential_is_empty(out) && prctl(PR_SET_DUMPABLE, 0) != 0)
+		log_warn("credentials.dumpable", "error=%d", errno);
+	return err;
 }

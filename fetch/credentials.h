@@ -37,7 +37,8 @@ bool credential_is_empty(const struct credential *c);
  * Read anew at each call, so that a new login is seen by a mount that is weeks old. Files and
  * helpers that are broken are logged and passed over, except a broken @authfile: -EINVAL or -errno
  * (ERR_USAGE). Cost: file reads, and possibly a helper that runs for up to
- * CREDENTIAL_HELPER_TIMEOUT_S.
+ * CREDENTIAL_HELPER_TIMEOUT_S. A process that was given a secret leaves no core dump any more, and
+ * its memory can not be read by other processes of its user (PR_SET_DUMPABLE).
  */
 err_t credentials_find(const char *authfile, const char *host, const char *repo,
 		       struct credential *out, struct diag *d) must_check;

@@ -1,4 +1,6 @@
 """Mounts of a plain user, through fusermount3."""
+import base64
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +10,7 @@ import pytest
 from imgfs import BINARY, SLOWER, environment, mount_of, processes_of
 from mounting import NOBODY, device_for_all, image, left_behind, open_to_all, options_of, says  # noqa: F401
 from processes import run, wait_for
+from registry import PASSWORD, USER, Registry
 
 # pylint: disable=redefined-outer-name,unused-import
 
@@ -81,6 +84,28 @@ def test_plain_user_who_is_busy(user, image):
     finally:
         holder.kill()
         holder.wait()
+
+
+def test_plain_user_with_a_login(user, image, scratch):
+    """Once the daemon holds a secret, its memory is nobody's, not even its own user's: the mount works as before."""
+    as_user, world = user
+    folder = os.fspath(world / "mnt")
+    registry = Registry(scratch / "private", password=True).start()
+    try:
+        reference = registry.push(image[4:], "small")
+        login = world / "auth.json"
+        auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        login.write_text(json.dumps({"auths": {registry.host: {"auth": auth}}}))
+        os.chown(login, NOBODY, NOBODY)
+        done = as_user("mount", "--plain-http", "--authfile", os.fspath(login), reference, "mnt")
+        assert done.returncode == 0, done.stderr
+        assert [os.stat(f"/proc/{pid}/environ").st_uid for pid in processes_of(reference)] == [0]
+        assert run("cat", f"{folder}/etc/name", user=NOBODY, group=NOBODY).stdout == "small\n"
+        assert folder in as_user("status").stdout
+        done = as_user("umount", "mnt")
+        assert done.returncode == 0 and not left_behind(folder), done.stderr
+    finally:
+        registry.stop()
 
 
 @pytest.mark.parametrize("words", ["suid", "dev", "read_ahead=512"])

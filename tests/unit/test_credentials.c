@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -161,8 +162,10 @@ static void write_login(const char *path, const char *user)
 static void expect_user(const char *authfile, const char *want)
 {
 	struct credential c;
+	assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
 	assert_int_equal(credentials_find(authfile, "h.io", "a", &c, NULL), 0);
 	same(c.username, want, "user");
+	assert_int_equal(prctl(PR_GET_DUMPABLE), want ? 0 : 1);
 	credential_fini(&c);
 }
 

@@ -123,14 +123,6 @@ static int syslog_priority(enum log_level level)
 	return priorities[level];
 }
 
-/* Values come from images and servers: one line must stay one line. */
-static void replace_controls(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
-}
-
 /* Where a line goes. */
 struct log_place {
 	bool to_syslog;
@@ -148,7 +140,7 @@ static void emit(struct log_place place, enum log_level level, const char *event
 			 text, note);
 	if (n < 0)
 		return;
-	replace_controls(line);
+	text_make_printable(line); /* values come from images and servers: one line stays one */
 	if (place.to_syslog) {
 		syslog(syslog_priority(level), "%s", line + strlen("imgfs: "));
 		return;

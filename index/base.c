@@ -18,12 +18,32 @@ void bug(const char *file, int line, const char *what)
 	abort();
 }
 
-/* What came from an image or a server must not be able to move the cursor of a terminal. */
-static void replace_controls(char *s)
+/* The bytes of the UTF-8 character at s that a terminal would obey or hide; 0: a visible one. */
+static size_t invisible_length(const unsigned char *s)
 {
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
+	if (s[0] < 0x20 || s[0] == 0x7f)
+		return 1;
+	if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f)
+		return 2; /* C1: U+009B begins an escape sequence */
+	if (s[0] == 0xef && s[1] == 0xbb && s[2] == 0xbf)
+		return 3; /* U+FEFF */
+	if (s[0] != 0xe2)
+		return 0;
+	bool from_2000 = s[1] == 0x80 && ((s[2] >= 0x8b && s[2] <= 0x8f) || /* U+200B..U+200F */
+					  (s[2] >= 0xaa && s[2] <= 0xae));  /* U+202A..U+202E */
+	bool from_2040 = s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9;	    /* U+2066..U+2069 */
+	return from_2000 || from_2040 ? 3 : 0;
+}
+
+void text_make_printable(char *s)
+{
+	char *to = s;
+	while (*s) {
+		size_t n = invisible_length((const unsigned char *)s);
+		*to++ = n ? '?' : *s;
+		s += n ? n : 1;
+	}
+	*to = 0;
 }
 
 err_t fail(struct diag *d, enum err_class cls, err_t err, const char *fmt, ...)
@@ -35,7 +55,7 @@ err_t fail(struct diag *d, enum err_class cls, err_t err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(d->text, sizeof(d->text), fmt, ap);
 	va_end(ap);
-	replace_controls(d->text);
+	text_make_printable(d->text);
 	d->cls = cls;
 	return err;
 }
@@ -64,7 +84,7 @@ void diag_prepend(struct diag *d, const char *fmt, ...)
 	vsnprintf(context, sizeof(context), fmt, ap);
 	va_end(ap);
 	snprintf(d->text, sizeof(d->text), "%.380s: %.380s", context, old);
-	replace_controls(d->text);
+	text_make_printable(d->text);
 }
 
 bool bytes_equal(struct bytes a, struct bytes b)

@@ -64,15 +64,22 @@ struct diag {
 
 /*
  * fail - fill a diagnostic and pass the error on
- * Replaces earlier text. Control characters in the formatted text are replaced by '?', so that a
- * hostile name or server can not write to the terminal. Returns err (which must be negative), so
- * that `return fail(...)` reads well.
+ * Replaces earlier text; the new one goes through text_make_printable. Returns err (which must be
+ * negative), so that `return fail(...)` reads well.
  */
 err_t fail(struct diag *d, enum err_class cls, err_t err, const char *fmt, ...) printf_like(4, 5);
 
 /* fail_sys - the same with ": strerror(-err)" appended; class ERR_OTHER unless cls says more. */
 err_t fail_sys(struct diag *d, enum err_class cls, err_t err, const char *fmt, ...)
 	printf_like(4, 5);
+
+/*
+ * text_make_printable - replace by '?' what a hostile name or server could move a cursor or hide
+ * words with: C0 and C1 controls (the latter in UTF-8), and the marks of Unicode that have no width
+ * or turn the direction of text (U+200B..U+200F, U+202A..U+202E, U+2066..U+2069, U+FEFF)
+ * In place: the text never becomes longer. Other bytes stay as they are, UTF-8 or not.
+ */
+void text_make_printable(char *s);
 
 /* diag_prepend - put "context: " before what is there. */
 void diag_prepend(struct diag *d, const char *fmt, ...) printf_like(2, 3);

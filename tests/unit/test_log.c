@@ -44,10 +44,10 @@ static void form(void **state)
 {
 	char text[4096];
 	(void)state;
-	log_info("test.form", "key=%d name=%s", 5, "a\nb\x1b[2J");
+	log_info("test.form", "key=%d name=%s", 5, "a\nb\x1b[2J\xc2\x9b\xe2\x80\xae");
 	log_debug("test.form", "not shown");
 	written(text, sizeof(text));
-	assert_string_equal(text, "imgfs: info test.form key=5 name=a?b?[2J\n");
+	assert_string_equal(text, "imgfs: info test.form key=5 name=a?b?[2J??\n");
 	assert_true(log_enabled(LOG_LEVEL_WARN));
 	assert_false(log_enabled(LOG_LEVEL_DEBUG));
 }

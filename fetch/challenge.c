@@ -159,20 +159,15 @@ void challenge_fini(struct challenge *c)
 	*c = (struct challenge){0};
 }
 
-static char *copy_or_null(const char *s)
-{
-	return s ? xstrdup(s) : NULL;
-}
-
 void challenge_copy(struct challenge *to, const struct challenge *from)
 {
 	challenge_fini(to);
 	*to = (struct challenge){
 		.scheme = from->scheme,
-		.realm = copy_or_null(from->realm),
-		.service = copy_or_null(from->service),
-		.scope = copy_or_null(from->scope),
-		.error = copy_or_null(from->error),
+		.realm = xstrdup_or_null(from->realm),
+		.service = xstrdup_or_null(from->service),
+		.scope = xstrdup_or_null(from->scope),
+		.error = xstrdup_or_null(from->error),
 	};
 }
 

@@ -17,7 +17,7 @@ static const char HUB_HOST[] = "docker.io";
 static const char HUB_KEY[] = "https://index.docker.io/v1/";
 static const char *const HUB_ALIASES[] = {"docker.io", "index.docker.io", "registry-1.docker.io"};
 
-static void wipe(char **secret)
+void secret_free(char **secret)
 {
 	if (*secret)
 		explicit_bzero(*secret, strlen(*secret));
@@ -27,10 +27,10 @@ static void wipe(char **secret)
 
 void credential_fini(struct credential *c)
 {
-	wipe(&c->username);
-	wipe(&c->password);
-	wipe(&c->identity_token);
-	wipe(&c->registry_token);
+	secret_free(&c->username);
+	secret_free(&c->password);
+	secret_free(&c->identity_token);
+	secret_free(&c->registry_token);
 	free(c->origin);
 	c->origin = NULL;
 }

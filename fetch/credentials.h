@@ -28,6 +28,8 @@ struct credential {
 	char *registry_token; /* sent as Bearer as it is */
 	char *origin;	      /* file or helper it came from, for messages */
 };
+/* secret_free - wipe, free and forget a string; NULL is fine. */
+void secret_free(char **secret);
 void credential_fini(struct credential *c);
 bool credential_is_empty(const struct credential *c);
 

@@ -46,11 +46,6 @@ static void load_own_bundle(struct http *http, struct bytes own)
 	       buf_append(&http->own_bundle, own.p, own.n));
 }
 
-static char *copy_or_null(const char *s)
-{
-	return s ? xstrdup(s) : NULL;
-}
-
 struct http *http_new(const struct http_options *options)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -65,9 +60,9 @@ struct http *http_new(const struct http_options *options)
 		http->options.stall_ms = HTTP_STALL_MS;
 	http->ca_file = copy_env("SSL_CERT_FILE");
 	http->ca_dir = copy_env("SSL_CERT_DIR");
-	http->own_host = copy_or_null(options->own_host);
-	http->own_certificate = copy_or_null(options->own_certificate);
-	http->own_key = copy_or_null(options->own_key);
+	http->own_host = xstrdup_or_null(options->own_host);
+	http->own_certificate = xstrdup_or_null(options->own_certificate);
+	http->own_key = xstrdup_or_null(options->own_key);
 	if (options->own_authorities.n)
 		load_own_bundle(http, options->own_authorities);
 	pthread_mutex_init(&http->lock, NULL);

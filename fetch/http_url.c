@@ -96,6 +96,11 @@ static err_t refuse_redirect(const struct http_url *from, const char *why, struc
 	return fail(d, ERR_NETWORK, -EPROTO, "redirect refused: %.300s leads to %s", shown, why);
 }
 
+bool http_status_is_redirect(int status)
+{
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
 err_t http_url_follow(const struct http_url *from, const char *location, struct http_url *out,
 		      struct diag *d)
 {

@@ -32,6 +32,9 @@ bool http_url_same_origin(const struct http_url *a, const struct http_url *b);
  * signature); the caller frees. */
 char *http_url_shown(const struct http_url *url);
 
+/* http_status_is_redirect - 301, 302, 303, 307, 308: a Location is to be followed. */
+bool http_status_is_redirect(int status);
+
 /*
  * http_url_follow - where a redirect leads
  * @location  the Location value: absolute or relative to `from`

@@ -22,11 +22,6 @@ static void timing_defaults(struct registry_timing *t)
 		t->denied_ms = REGISTRY_DENIED_MS;
 }
 
-static char *copy_or_null(const char *s)
-{
-	return s ? xstrdup(s) : NULL;
-}
-
 static void init_lock(struct registry *r)
 {
 	pthread_condattr_t attr;
@@ -99,8 +94,8 @@ err_t registry_source_new(const struct ref *ref, const struct registry_options *
 	r->host = xstrdup(ref_api_host(ref));
 	r->login_host = xstrdup(ref->host);
 	r->repo = xstrdup(ref->repo);
-	r->authfile = copy_or_null(options->authfile);
-	r->token_host = copy_or_null(options->token_host);
+	r->authfile = xstrdup_or_null(options->authfile);
+	r->token_host = xstrdup_or_null(options->token_host);
 	r->plain_http = options->plain_http;
 	r->timing = options->timing;
 	timing_defaults(&r->timing);

@@ -35,17 +35,9 @@ struct grant {
 	int64_t life_s; /* INT64_MAX: until it is refused */
 };
 
-static void wipe(char **secret)
-{
-	if (*secret)
-		explicit_bzero(*secret, strlen(*secret));
-	free(*secret);
-	*secret = NULL;
-}
-
 void authorization_fini(struct authorization *a)
 {
-	wipe(&a->header);
+	secret_free(&a->header);
 }
 
 static void forget_scopes(struct registry_auth *auth)
@@ -57,7 +49,7 @@ static void forget_scopes(struct registry_auth *auth)
 
 void registry_auth_fini(struct registry_auth *auth)
 {
-	wipe(&auth->header);
+	secret_free(&auth->header);
 	challenge_fini(&auth->challenge);
 	forget_scopes(auth);
 }
@@ -234,7 +226,7 @@ static err_t get_grant(struct registry *r, int64_t deadline_ms, struct grant *ou
 static void install_locked(struct registry_auth *auth, struct grant *grant)
 {
 	int64_t now = now_ms();
-	wipe(&auth->header);
+	secret_free(&auth->header);
 	auth->header = take(&grant->header);
 	auth->generation++;
 	auth->renew_at_ms = auth->expires_at_ms = INT64_MAX;
@@ -250,7 +242,7 @@ static void deny_locked(struct registry *r, const struct diag *d)
 	struct registry_auth *auth = &r->auth;
 	if (now_ms() >= auth->denied_until_ms)
 		auth->denied_untold = true;
-	wipe(&auth->header);
+	secret_free(&auth->header);
 	auth->denied = *d;
 	auth->denied_until_ms = now_ms() + r->timing.denied_ms;
 }

@@ -25,11 +25,6 @@ struct walk {
 	uint64_t generation; /* of the authorization sent last */
 };
 
-static bool is_redirect(int status)
-{
-	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 static bool is_foreign(const struct walk *w)
 {
 	return w->at_url && !(w->origin.host && http_url_same_origin(&w->url, &w->origin));
@@ -196,7 +191,7 @@ static err_t walk_run(struct walk *w, struct http_transfer **out, struct diag *d
 			return err;
 		int status = http_status(*out);
 		bool foreign = is_foreign(w);
-		if (is_redirect(status) && !heads)
+		if (http_status_is_redirect(status) && !heads)
 			err = walk_redirect(w, *out, d);
 		else if (status == 401 && !foreign)
 			err = registry_answer_401(w->r, *out, w->generation, w->auth_rounds++,
@@ -236,7 +231,8 @@ static err_t judge(struct walk *w, struct retry *retry, struct http_transfer *t,
 		remember_direct(w);
 		pass_on_warning(w, t);
 	}
-	if (status != 200 && status != 206 && status != 416 && !(heads && is_redirect(status)))
+	if (status != 200 && status != 206 && status != 416 &&
+	    !(heads && http_status_is_redirect(status)))
 		return registry_status_error(w->r, w->x, retry, t, foreign ? w->url.host : NULL, d);
 	if (!heads && is_encoded(t))
 		return registry_bad_answer(w->r, retry, w->x->what,

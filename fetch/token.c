@@ -109,11 +109,6 @@ static char *post_form(const struct token_request *request)
 	return form;
 }
 
-static bool is_redirect(int status)
-{
-	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 /* GET with redirects; the Basic header stays at the realm's origin. */
 static err_t get_following(struct http *http, const struct token_request *request,
 			   struct http_url *url, const char *authorization,
@@ -131,7 +126,7 @@ static err_t get_following(struct http *http, const struct token_request *reques
 		if (http_url_same_origin(url, request->realm))
 			get.authorization = authorization;
 		err_t err = http_open(http, &get, out, d);
-		if (err || !is_redirect(http_status(*out)))
+		if (err || !http_status_is_redirect(http_status(*out)))
 			return err;
 		if (hops == TOKEN_REDIRECTS_MAX)
 			err = fail(d, ERR_NETWORK, -EPROTO, "%s: too many redirects", url->host);
@@ -195,7 +190,7 @@ static err_t open_post(struct http *http, const struct token_request *request,
 static bool post_unknown(int status)
 {
 	return status == 400 || status == 401 || status == 404 || status == 405 ||
-	       is_redirect(status);
+	       http_status_is_redirect(status);
 }
 
 static err_t status_error(const struct token_request *request, int status, struct diag *d)

@@ -119,6 +119,8 @@ static inline struct bytes buf_bytes(const struct buf *b)
 #define new_of(T) ((T *)xcalloc(1, sizeof(T)))
 void *xcalloc(size_t n, size_t size);
 char *xstrdup(const char *s);
+/* xstrdup_or_null - NULL of NULL. */
+char *xstrdup_or_null(const char *s);
 /* xstrndup - at most n bytes of s, which needs no NUL then. */
 char *xstrndup(const char *s, size_t n);
 char *xasprintf(const char *fmt, ...) printf_like(1, 2);

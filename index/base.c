@@ -5,7 +5,6 @@
 #include "index/base.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -199,19 +198,19 @@ char *xasprintf(const char *fmt, ...)
 	return or_die(n < 0 ? NULL : text);
 }
 
+static uint64_t seed;
+
+/* Before main, so that it is there for every thread. */
+__attribute__((constructor)) static void seed_draw(void)
+{
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = (uintptr_t)&seed; /* a kernel without the call: the place we were loaded to
+					  */
+}
+
 uint64_t hash_seed(void)
 {
-	static _Atomic uint64_t seed;
-	uint64_t held = atomic_load_explicit(&seed, memory_order_relaxed);
-	while (!held) {
-		uint64_t fresh;
-		if (getrandom(&fresh, sizeof(fresh), 0) != sizeof(fresh))
-			fresh = (uintptr_t)&seed; /* a kernel without the call: the place we were
-						     loaded to */
-		if (atomic_compare_exchange_strong(&seed, &held, fresh | 1))
-			held = fresh | 1;
-	}
-	return held;
+	return seed;
 }
 
 void *try_array(size_t n, size_t size, size_t limit)

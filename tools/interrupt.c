@@ -4,6 +4,8 @@
  */
 #include "tools/interrupt.h"
 
+#include "fetch/log.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,13 +23,25 @@ static struct {
 	bool active;
 } watch;
 static atomic_int caught;
+static _Atomic int64_t caught_ms;
+
+/*
+ * One wish may come as several signals: timeout(1) and a terminal signal the whole group, and a
+ * parent that ends passes it on. Only one that comes later is somebody who does not want to wait.
+ */
+#define SAME_WISH_MS 500
 
 static void on_signal(int number)
 {
 	int saved = errno, none = 0;
 	uint8_t byte = (uint8_t)number;
-	if (!atomic_compare_exchange_strong(&caught, &none, number))
-		_exit(128 + number);
+	if (!atomic_compare_exchange_strong(&caught, &none, number)) {
+		if (now_ms() >= atomic_load(&caught_ms) + SAME_WISH_MS)
+			_exit(128 + number);
+		errno = saved;
+		return;
+	}
+	atomic_store(&caught_ms, now_ms());
 	if (write(watch.pipe[1], &byte, 1) != 1)
 		_exit(128 + number);
 	errno = saved;

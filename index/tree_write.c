@@ -1,8 +1,10 @@
 /*
  * Laying a tree out in rows. Directories get their rows breadth first, the entries of each in the
  * order of (hash, name); so the DIRENTS of one directory are contiguous and parents stand before
- * their children. Then come regular files by the place of their bytes, then the rest. Nothing
- * depends on memory addresses or on the order of hashing, so equal trees give equal bytes.
+ * their children. Then come regular files by the place of their bytes, then the rest; what has no
+ * place follows its first name. Everything is decided by what is written, nothing by the order in
+ * which the tree was put together, by memory addresses or by leftovers, so equal trees give equal
+ * bytes.
  */
 #include "index/tree_write.h"
 
@@ -29,7 +31,7 @@ struct tree_sections {
 	uint32_t *entries; /* by dirent */
 	size_t n_entries;
 	uint64_t *dir_ref; /* by directory row: first dirent | count << 32 */
-	struct intern strings, owners;
+	struct intern strings, owners, xattrs;
 	struct buf inodes, dirents, extents, digests;
 };
 
@@ -106,11 +108,23 @@ static err_t rows_of_dirs(struct tree_sections *ts, uint64_t salt, uint32_t **ot
 	return err;
 }
 
+static uint64_t data_ref(uint32_t layer, uint64_t stream_off)
+{
+	return (uint64_t)layer << 48 | stream_off;
+}
+
+/* Where the bytes of a regular file begin; 0 when it has none, wherever the archive had it. */
+static uint64_t first_data(const struct tree_node *n)
+{
+	if (n->flags & INODE_SPARSE)
+		return n->n_extents ? data_ref(n->layer, n->extents[0].stream_off) : 0;
+	return n->size ? data_ref(n->layer, n->stream_off) : 0;
+}
+
 struct data_place {
 	bool regular;
-	uint32_t layer;
-	uint64_t off;
-	uint32_t node;
+	uint64_t data;
+	uint32_t nth; /* of `others`, which stand in the order of their first names */
 };
 
 static int place_order(const void *a, const void *b)
@@ -118,11 +132,9 @@ static int place_order(const void *a, const void *b)
 	const struct data_place *x = a, *y = b;
 	if (x->regular != y->regular)
 		return x->regular ? -1 : 1;
-	if (x->layer != y->layer)
-		return x->layer < y->layer ? -1 : 1;
-	if (x->off != y->off)
-		return x->off < y->off ? -1 : 1;
-	return x->node < y->node ? -1 : x->node > y->node;
+	if (x->data != y->data)
+		return x->data < y->data ? -1 : 1;
+	return x->nth < y->nth ? -1 : x->nth > y->nth;
 }
 
 static err_t rows_of_others(struct tree_sections *ts, const uint32_t *others, size_t n)
@@ -133,13 +145,13 @@ static err_t rows_of_others(struct tree_sections *ts, const uint32_t *others, si
 	for (size_t i = 0; i < n; i++) {
 		const struct tree_node *node = tree_node_const(ts->tree, others[i]);
 		bool regular = S_ISREG(node->mode);
-		places[i] = (struct data_place){regular, regular ? node->layer : 0,
-						regular ? node->stream_off : 0, others[i]};
+		places[i] =
+			(struct data_place){regular, regular ? first_data(node) : 0, (uint32_t)i};
 		ts->n_regular += regular;
 	}
 	qsort(places, n, sizeof(*places), place_order);
 	for (size_t i = 0; i < n; i++)
-		row_give(ts, places[i].node);
+		row_give(ts, others[places[i].nth]);
 	return 0;
 }
 
@@ -169,11 +181,6 @@ static err_t write_dirents(struct tree_sections *ts, uint64_t salt)
 			return err;
 	}
 	return 0;
-}
-
-static uint64_t data_ref(uint32_t layer, uint64_t stream_off)
-{
-	return (uint64_t)layer << 48 | stream_off;
 }
 
 static err_t write_extents(struct tree_sections *ts, const struct tree_node *n, uint64_t *ref)
@@ -211,8 +218,24 @@ static err_t size_and_ref(struct tree_sections *ts, const struct tree_node *n, u
 		ts->files_size = UINT64_MAX;
 	if (n->flags & INODE_SPARSE)
 		return write_extents(ts, n, ref);
-	*ref = n->size ? data_ref(n->layer, n->stream_off) : 0;
+	*ref = first_data(n);
 	return 0;
+}
+
+/* The section has the sets that rows refer to, in the order of the rows: the tree may hold more. */
+static err_t write_xattrs(struct tree_sections *ts, const struct tree_node *n, uint32_t *off)
+{
+	*off = 0;
+	if (!n->xattrs)
+		return 0;
+	struct bytes all = tree_xattrs_section(ts->tree);
+	struct disk_xattr_set head;
+	memcpy(&head, all.p + n->xattrs, sizeof(head));
+	/* Offset 0 means "none", so the first set stands behind eight zeroes. */
+	err_t err = ts->xattrs.data.n ? 0 : buf_append_zeros(&ts->xattrs.data, sizeof(head));
+	if (err)
+		return err;
+	return intern_add(&ts->xattrs, (struct bytes){all.p + n->xattrs, get_le32(head.len)}, off);
 }
 
 static void note_flags(struct tree_sections *ts, const struct tree_node *n)
@@ -252,12 +275,14 @@ static err_t write_inode(struct tree_sections *ts, uint32_t row)
 {
 	const struct tree_node *n = tree_node_const(ts->tree, ts->nodes[row]);
 	struct disk_owner owner = {put_le32(n->uid), put_le32(n->gid)};
-	uint32_t owner_off, flags = n->flags;
+	uint32_t owner_off, xattrs, flags = n->flags;
 	uint64_t size, ref;
 	err_t err = intern_add(&ts->owners, (struct bytes){(const uint8_t *)&owner, sizeof(owner)},
 			       &owner_off);
 	if (!err)
 		err = size_and_ref(ts, n, &size, &ref);
+	if (!err)
+		err = write_xattrs(ts, n, &xattrs);
 	if (err)
 		return err;
 	if (S_ISDIR(n->mode)) {
@@ -274,7 +299,7 @@ static err_t write_inode(struct tree_sections *ts, uint32_t row)
 		.time = put_le64(time_word(n)),
 		.size = put_le64(size),
 		.ref = put_le64(ref),
-		.xattrs = put_le32(n->xattrs),
+		.xattrs = put_le32(xattrs),
 		.nlink_or_parent = put_le32(S_ISDIR(n->mode) ? ts->row_of[n->parent] : n->nlink),
 	};
 	err = buf_append(&ts->inodes, &d, sizeof(d));
@@ -337,7 +362,7 @@ void tree_sections_get(const struct tree_sections *ts, struct section_out out[TR
 		{SECTION_DIRENTS, false, buf_bytes(&ts->dirents)},
 		{SECTION_STRINGS, false, buf_bytes(&ts->strings.data)},
 		{SECTION_OWNERS, false, buf_bytes(&ts->owners.data)},
-		{SECTION_XATTRS, false, tree_xattrs_section(ts->tree)},
+		{SECTION_XATTRS, false, buf_bytes(&ts->xattrs.data)},
 		{SECTION_EXTENTS, false, buf_bytes(&ts->extents)},
 		{SECTION_DIGESTS, false, buf_bytes(&ts->digests)},
 	};
@@ -360,6 +385,7 @@ void tree_sections_free(struct tree_sections **tsp)
 	free(ts->dir_ref);
 	intern_fini(&ts->strings);
 	intern_fini(&ts->owners);
+	intern_fini(&ts->xattrs);
 	buf_fini(&ts->inodes);
 	buf_fini(&ts->dirents);
 	buf_fini(&ts->extents);

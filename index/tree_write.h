@@ -12,7 +12,8 @@
 struct tree_sections;
 
 /*
- * tree_sections_new - lay the tree out in rows
+ * tree_sections_new - lay the tree out in rows; equal trees give equal bytes in whatever order
+ * they were put together
  * @tree   borrowed; must outlive the result
  * @salt   of the name hashes
  * @image  true: an image index. Rows lose OPAQUE and IMPLIED, and character devices 0:0 are left

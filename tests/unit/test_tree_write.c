@@ -116,7 +116,7 @@ static void build_shuffled(uint64_t seed, bool image, struct buf *out)
 	}
 	if (random_below(&seed, 2))
 		forget_places(b.tree);
-	assert_int_equal(index_of_tree(b.tree, image, out), 0);
+	assert_int_equal(index_of_tree(b.tree, image, NULL, out), 0);
 	tree_free(&b.tree);
 }
 
@@ -124,7 +124,7 @@ static void check_orders(bool image)
 {
 	auto_buf struct buf want = {0};
 	struct tree *tree = tree_of_parts(parts, ARRAY_LEN(parts));
-	assert_int_equal(index_of_tree(tree, image, &want), 0);
+	assert_int_equal(index_of_tree(tree, image, NULL, &want), 0);
 	tree_free(&tree);
 	for (unsigned i = 0; i < ORDERS; i++) {
 		auto_buf struct buf got = {0};
@@ -185,7 +185,7 @@ static void test_unused_sets(void **state)
 	struct index *ix;
 	tree_begin(&b, parts, 0);
 	put_leftovers(&b);
-	assert_int_equal(index_of_tree(b.tree, true, &file), 0);
+	assert_int_equal(index_of_tree(b.tree, true, NULL, &file), 0);
 	tree_free(&b.tree);
 	assert_int_equal(index_open_bytes(buf_bytes(&file), &ix, NULL), 0);
 	struct index_section s;

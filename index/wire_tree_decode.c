@@ -292,8 +292,8 @@ static err_t get_extents(struct decoder *t, struct tree_node *node)
 
 static err_t get_regular(struct decoder *t, struct tree_node *node)
 {
-	struct bytes low;
-	uint64_t high;
+	struct bytes low = {0};
+	uint64_t high = 0;
 	err_t err = get_bytes(t, COLUMN_SIZES_LOW, 1, &low);
 	if (!err)
 		err = get(t, COLUMN_SIZES_HIGH, UINT64_MAX >> 8, &high);

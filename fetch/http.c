@@ -142,6 +142,10 @@ static void build_headers(struct http_transfer *t, const struct http_request *re
 	add_header(t, "Expect", NULL);
 	if (request->authorization)
 		add_header(t, "Authorization", request->authorization);
+	if (request->content_type)
+		add_header(t, "Content-Type", request->content_type);
+	if (request->if_match)
+		add_header(t, "If-Match", request->if_match);
 	if (request->no_cache)
 		add_header(t, "Cache-Control", "no-cache");
 	if (request->ranged) {
@@ -212,8 +216,13 @@ static void setup_request(struct http_transfer *t, const struct http_request *re
 	if (strcmp(request->method, "HEAD") == 0)
 		set(CURLOPT_NOBODY, 1L);
 	if (strcmp(request->method, "POST") == 0) {
-		t->form = xstrdup(request->form);
+		t->form = xstrdup(request->form ? request->form : "");
 		set(CURLOPT_POSTFIELDS, t->form);
+	}
+	if (strcmp(request->method, "PUT") == 0) {
+		t->upload = request->body;
+		set(CURLOPT_UPLOAD, 1L);
+		set(CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body.n);
 	}
 	build_headers(t, request);
 	set(CURLOPT_HTTPHEADER, t->header_lines);

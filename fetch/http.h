@@ -22,12 +22,14 @@
 
 #include "fetch/http_url.h"
 
-#define HTTP_HEADERS_MAX      (256u << 10) /* no honest answer comes near; endless ones exist */
-#define HTTP_BODY_BUFFER      (256u << 10) /* a transfer's body bytes in memory; then it is paused */
-#define HTTP_CONNECT_MS	      5000	   /* name lookup, TCP and TLS */
-#define HTTP_FIRST_BYTE_MS    10000	   /* from the request to the end of the headers */
-#define HTTP_STALL_MS	      10000 /* a window with fewer than HTTP_STALL_BYTES_S a second is a stall */
-#define HTTP_STALL_BYTES_S    1024
+#define HTTP_HEADERS_MAX   (256u << 10) /* no honest answer comes near; endless ones exist */
+#define HTTP_BODY_BUFFER   (256u << 10) /* a transfer's body bytes in memory; then it is paused */
+#define HTTP_CONNECT_MS	   5000		/* name lookup, TCP and TLS */
+#define HTTP_FIRST_BYTE_MS 10000	/* from the request to the end of the headers */
+#define HTTP_STALL_MS	   10000 /* a window with fewer than HTTP_STALL_BYTES_S a second is a stall */
+#define HTTP_STALL_BYTES_S 1024
+#define HTTP_UPLOADED_FACTOR                                                                       \
+	6 /* first bytes may take so much longer after a body: it is stored first */
 #define HTTP_HOST_CONNECTIONS 16
 
 struct http_options {
@@ -51,11 +53,14 @@ void http_free(struct http **http);
 void http_interrupt(struct http *http);
 
 struct http_request {
-	const char *method; /* "GET", "HEAD" or "POST" */
+	const char *method; /* "GET", "HEAD", "POST" or "PUT" */
 	const struct http_url *url;
 	const char *accept;	   /* NULL: none */
 	const char *authorization; /* a secret; NULL: none */
-	const char *form;	   /* body of a POST */
+	const char *form;	   /* body of a POST; NULL: an empty one */
+	struct bytes body;	   /* of a PUT; not copied: it must stay until http_close */
+	const char *content_type;  /* of the body; NULL: a form's */
+	const char *if_match;	   /* an ETag; NULL: none */
 	bool ranged;		   /* send "Range: bytes=first-last" */
 	bool no_cache;		   /* ask caches on the way not to answer */
 	bool count_body;	   /* body bytes of a 200 or 206 go into http_stats.body_bytes */

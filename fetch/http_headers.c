@@ -56,6 +56,60 @@ bool http_content_range_parse(const char *value, struct http_content_range *out)
 	return !out->has_range || out->last < out->total;
 }
 
+/* Behind the parameters of one link: at the comma before the next link, or at the end. */
+static const char *link_end(const char *at)
+{
+	for (bool quoted = false; *at && (quoted || *at != ','); at++)
+		if (*at == '"')
+			quoted = !quoted;
+		else if (quoted && *at == '\\' && at[1])
+			at++;
+	return at;
+}
+
+/* Whether a rel parameter's value, quoted or not, names "next" among its words. */
+static bool names_next(const char *at, const char *end)
+{
+	while (at < end) {
+		size_t n = strcspn(at, " \t\";,");
+		if (n == 4 && strncasecmp(at, "next", 4) == 0)
+			return true;
+		at += n;
+		if (at < end && (*at == ';' || (*at == '"' && n)))
+			return false;
+		at++;
+	}
+	return false;
+}
+
+static bool is_next(const char *at, const char *end)
+{
+	while ((at = memchr(at, ';', (size_t)(end - at)))) {
+		at++;
+		at += strspn(at, " \t");
+		if (strncasecmp(at, "rel", 3) != 0)
+			continue;
+		const char *value = at + 3 + strspn(at + 3, " \t");
+		if (*value == '=')
+			return names_next(value + 1 + strspn(value + 1, " \t"), end);
+	}
+	return false;
+}
+
+char *http_link_next(const char *value)
+{
+	for (const char *at = value; (at = strchr(at, '<'));) {
+		const char *close = strchr(at, '>');
+		if (!close)
+			return NULL;
+		const char *end = link_end(close);
+		if (is_next(close, end))
+			return xstrndup(at + 1, (size_t)(close - at - 1));
+		at = end;
+	}
+	return NULL;
+}
+
 time_t http_date_parse(const char *value)
 {
 	return curl_getdate(value, NULL);

@@ -47,6 +47,37 @@ static int on_request_sent(void *arg, char *peer, char *local, int peer_port, in
 	return CURL_PREREQFUNC_OK;
 }
 
+/* The body is its sender's until it closes the transfer; the lock keeps it there for the copy.
+ * Every piece that leaves shows that the peer still takes some. */
+static size_t on_upload(char *p, size_t size, size_t n, void *arg)
+{
+	struct http_transfer *t = arg;
+	size_t result = CURL_READFUNC_ABORT;
+	(void)size; /* always 1 */
+	pthread_mutex_lock(&t->http->lock);
+	if (!t->closed) {
+		result = min_of(n, t->upload.n - t->uploaded);
+		if (result)
+			memcpy(p, t->upload.p + t->uploaded, result);
+		t->uploaded += result;
+	}
+	pthread_mutex_unlock(&t->http->lock);
+	t->sent_ms = now_ms();
+	return result;
+}
+
+/* A kept connection that turned out to be dead: the body is sent anew over another one. */
+static int on_upload_seek(void *arg, curl_off_t off, int origin)
+{
+	struct http_transfer *t = arg;
+	if (origin != SEEK_SET || off < 0 || (uint64_t)off > t->upload.n)
+		return CURL_SEEKFUNC_FAIL;
+	pthread_mutex_lock(&t->http->lock);
+	t->uploaded = (size_t)off;
+	pthread_mutex_unlock(&t->http->lock);
+	return CURL_SEEKFUNC_OK;
+}
+
 static enum http_network network_of_text(const char *address)
 {
 	char host[80];
@@ -149,6 +180,10 @@ void http_setup_callbacks(struct http_transfer *t)
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_upload);
+	curl_easy_setopt(easy, CURLOPT_READDATA, t);
+	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_upload_seek);
+	curl_easy_setopt(easy, CURLOPT_SEEKDATA, t);
 }
 
 /* --- the end of a transfer --- */
@@ -318,7 +353,8 @@ static int64_t stage_deadline(struct http_transfer *t, bool paused, const char *
 	int64_t at = t->deadline_ms, stage = INT64_MAX;
 	*why = "no answer within the time allowed";
 	if (!t->head_done && t->sent_ms)
-		stage = t->sent_ms + options->first_byte_ms;
+		stage = t->sent_ms +
+			(int64_t)options->first_byte_ms * (t->upload.n ? HTTP_UPLOADED_FACTOR : 1);
 	else if (t->head_done && !paused)
 		stage = t->window_start_ms + options->stall_ms;
 	if (stage >= at)

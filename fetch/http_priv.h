@@ -25,7 +25,8 @@ struct http_transfer {
 	CURL *easy; /* used by the network thread only, once it has the transfer */
 	struct curl_slist *header_lines;
 	char *form;
-	char *host_shown; /* "host:port" for messages */
+	struct bytes upload; /* the caller's: untouched once `closed` */
+	char *host_shown;    /* "host:port" for messages */
 	bool https;
 	bool count_body;
 	bool proxied; /* the address connected to is a proxy's */
@@ -38,11 +39,12 @@ struct http_transfer {
 	enum http_phase phase;
 	err_t err;
 	char error[256];
-	bool closed;	/* the caller is gone */
-	bool paused;	/* the network thread waits for room in the body buffer */
-	uint8_t *body;	/* ring of HTTP_BODY_BUFFER bytes */
-	size_t body_at; /* of the first unread byte */
-	size_t body_n;	/* unread bytes */
+	bool closed;	 /* the caller is gone */
+	bool paused;	 /* the network thread waits for room in the body buffer */
+	uint8_t *body;	 /* ring of HTTP_BODY_BUFFER bytes */
+	size_t body_at;	 /* of the first unread byte */
+	size_t body_n;	 /* unread bytes */
+	size_t uploaded; /* bytes of upload that libcurl has taken */
 
 	/* the network thread's until phase HTTP_BODY, constant afterwards */
 	struct buf head; /* header lines, each ended by NUL */
@@ -55,7 +57,7 @@ struct http_transfer {
 	bool head_done;
 	bool refused_address;
 	err_t callback_err; /* why one of our callbacks stopped the transfer */
-	int64_t sent_ms;    /* the request went out; 0: not yet */
+	int64_t sent_ms;    /* the last piece of the request went out; 0: none yet */
 	int64_t window_start_ms;
 	uint64_t window_bytes;
 	char curl_error[CURL_ERROR_SIZE];

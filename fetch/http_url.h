@@ -67,6 +67,10 @@ struct http_content_range {
  * malformed text. */
 bool http_content_range_parse(const char *value, struct http_content_range *out);
 
+/* http_link_next - the target, as it is written, of the first link with rel="next" in the value of
+ * a Link header (RFC 8288); NULL: none. The caller frees. */
+char *http_link_next(const char *value);
+
 /* http_retry_after_ms - seconds or an HTTP date; 0 for the past and for nonsense; at most a day. */
 int64_t http_retry_after_ms(const char *value, time_t now);
 

@@ -4,11 +4,10 @@
  * layout from elsewhere can not lead to other files of this machine. Blob names are made of parsed
  * digests only.
  */
-#include "fetch/layout.h"
+#include "fetch/layout_priv.h"
 #include "fetch/manifest_priv.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,32 +16,20 @@
 #define LAYOUT_FILE_MAX 4096 /* `oci-layout` holds one short field */
 #define NAMES_MAX	16   /* names listed in an error text */
 
-struct layout_source {
-	struct source base;
-	int dir_fd;
-	atomic_bool interrupted;
-};
-
 struct layout_stream {
 	struct source_stream base;
 	int fd;
 	uint64_t off, left;
 };
 
-static struct layout_source *layout_of(struct source *s)
-{
-	return (struct layout_source *)s;
-}
-
-static err_t check_interrupt(struct layout_source *s, struct diag *d)
+err_t layout_check_interrupt(struct layout_source *s, struct diag *d)
 {
 	if (atomic_load(&s->interrupted))
 		return fail(d, ERR_OTHER, -ECANCELED, "%s: interrupted", s->base.label);
 	return 0;
 }
 
-/* A regular file below dir_fd; nothing else is waited for or followed. -errno. */
-static int open_regular(int dir_fd, const char *name, uint64_t *size)
+int layout_open_regular(int dir_fd, const char *name, uint64_t *size)
 {
 	auto_fd int fd =
 		openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -57,7 +44,7 @@ static int open_regular(int dir_fd, const char *name, uint64_t *size)
 	return result;
 }
 
-static int open_dir(int dir_fd, const char *name)
+int layout_open_dir(int dir_fd, const char *name)
 {
 	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_DIRECTORY);
 	return fd < 0 ? -errno : fd;
@@ -67,13 +54,13 @@ static int open_dir(int dir_fd, const char *name)
 static int open_blob(struct layout_source *s, const struct digest *digest, uint64_t *size)
 {
 	char hex[DIGEST_TEXT_MAX];
-	auto_fd int blobs = open_dir(s->dir_fd, "blobs");
+	auto_fd int blobs = layout_open_dir(s->dir_fd, "blobs");
 	if (blobs < 0)
 		return blobs;
-	auto_fd int alg = open_dir(blobs, digest_alg_name(digest->alg));
+	auto_fd int alg = layout_open_dir(blobs, digest_alg_name(digest->alg));
 	if (alg < 0)
 		return alg;
-	return open_regular(alg, digest_hex(digest, hex), size);
+	return layout_open_regular(alg, digest_hex(digest, hex), size);
 }
 
 static err_t fail_blob(struct layout_source *s, const struct digest *digest, err_t err,
@@ -103,11 +90,10 @@ static err_t read_whole(int fd, uint64_t size, struct buf *out, struct diag *d)
 	return 0;
 }
 
-/* A named file of the layout itself. */
-static err_t read_named(struct layout_source *s, const char *name, struct buf *out, struct diag *d)
+err_t layout_read_named(struct layout_source *s, const char *name, struct buf *out, struct diag *d)
 {
 	uint64_t size;
-	auto_fd int fd = open_regular(s->dir_fd, name, &size);
+	auto_fd int fd = layout_open_regular(s->dir_fd, name, &size);
 	if (fd == -ENOENT)
 		return fail(d, ERR_NOT_FOUND, fd, "%s is no OCI image layout: it has no file %s",
 			    s->base.label, name);
@@ -155,7 +141,7 @@ static err_t read_document(struct layout_source *s, const struct digest *digest,
 static err_t read_index(struct layout_source *s, struct index_entries *out, struct diag *d)
 {
 	struct document index = {0};
-	err_t err = read_named(s, "index.json", &index.bytes, d);
+	err_t err = layout_read_named(s, "index.json", &index.bytes, d);
 	if (!err) {
 		err = index_entries_parse(&index, out, d);
 		if (err)
@@ -231,7 +217,7 @@ static err_t resolve(struct layout_source *s, const struct ref *ref, struct desc
 		     struct diag *d)
 {
 	struct index_entries entries;
-	err_t err = check_interrupt(s, d);
+	err_t err = layout_check_interrupt(s, d);
 	if (!err)
 		err = read_index(s, &entries, d);
 	if (err)
@@ -271,7 +257,7 @@ static err_t layout_manifest(struct source *base, const struct ref *ref,
 static err_t layout_small_blob(struct source *base, const struct digest *digest, uint64_t size,
 			       struct document *out, struct diag *d)
 {
-	err_t err = check_interrupt(layout_of(base), d);
+	err_t err = layout_check_interrupt(layout_of(base), d);
 	return err ? err : read_document(layout_of(base), digest, size, out, d);
 }
 
@@ -281,7 +267,7 @@ static err_t layout_open(struct source *base, const struct digest *digest, uint6
 {
 	(void)deadline_ms; /* a local file answers or fails */
 	struct layout_source *s = layout_of(base);
-	err_t err = check_interrupt(s, d);
+	err_t err = layout_check_interrupt(s, d);
 	if (err)
 		return err;
 	uint64_t found;
@@ -308,7 +294,7 @@ static err_t layout_read(struct source_stream *base, void *p, size_t n, size_t *
 {
 	struct layout_stream *st = (struct layout_stream *)base;
 	*got = 0;
-	err_t err = check_interrupt(layout_of(base->source), d);
+	err_t err = layout_check_interrupt(layout_of(base->source), d);
 	if (err)
 		return err;
 	n = min_of((uint64_t)n, st->left);
@@ -355,12 +341,15 @@ static const struct source_ops layout_ops = {
 	.close = layout_close,
 	.interrupt = layout_interrupt,
 	.free = layout_free,
+	.referrers = layout_referrers,
+	.blob_put = layout_blob_put,
+	.manifest_put = layout_manifest_put,
 };
 
 static err_t check_layout_file(struct layout_source *s, struct diag *d)
 {
 	auto_buf struct buf text = {0};
-	err_t err = read_named(s, "oci-layout", &text, d);
+	err_t err = layout_read_named(s, "oci-layout", &text, d);
 	if (err)
 		return err;
 	err = text.n > LAYOUT_FILE_MAX ? fail(d, ERR_INTEGRITY, -EBADMSG,

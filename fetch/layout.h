@@ -10,4 +10,11 @@
  * -EBADMSG (ERR_INTEGRITY). */
 err_t layout_source_new(const struct ref *ref, struct source **out, struct diag *d) must_check;
 
+/*
+ * layout_create - make the directory an OCI image layout without images
+ * The directory may be missing (its parent may not), empty, or a layout already, which is left as
+ * it is. -ENOTEMPTY (ERR_USAGE) when it holds anything else; -errno (ERR_STORE).
+ */
+err_t layout_create(const char *dir, struct diag *d) must_check;
+
 #endif

@@ -204,4 +204,7 @@ const struct source_ops registry_ops = {
 	.close = registry_stream_close,
 	.interrupt = registry_interrupt,
 	.free = registry_free,
+	.referrers = registry_referrers,
+	.blob_put = registry_blob_put,
+	.manifest_put = registry_manifest_put,
 };

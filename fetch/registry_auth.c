@@ -11,6 +11,9 @@
  *
  * Where a credential must not go, the request is made without one. Credentials are looked up anew
  * for each token, so that a login is picked up by a mount that is weeks old.
+ *
+ * Reading asks for the scope of reading. Only a push that was refused asks for more, and when it is
+ * refused for good, what may be read can still be read.
  */
 #include "fetch/registry_priv.h"
 
@@ -357,8 +360,10 @@ static void add_scope(struct registry_auth *auth, size_t at, const char *scope, 
 }
 
 /* What is asked for now comes first, because some token servers look at one scope only. */
-static void want_locked(struct registry_auth *auth, const struct challenge *challenge)
+static void want_locked(struct registry *r, const struct exchange *x,
+			const struct challenge *challenge)
 {
+	struct registry_auth *auth = &r->auth;
 	if (!challenge_has_error(challenge, "insufficient_scope"))
 		forget_scopes(auth);
 	size_t at = 0;
@@ -368,6 +373,10 @@ static void want_locked(struct registry_auth *auth, const struct challenge *chal
 			add_scope(auth, at, s, n);
 		at += auth->n_scopes - before;
 		s += n;
+	}
+	if (x->push) {
+		auto_free char *scope = xasprintf("repository:%s:pull,push", r->repo);
+		add_scope(auth, 0, scope, strlen(scope));
 	}
 	challenge_copy(&auth->challenge, challenge);
 }
@@ -379,9 +388,19 @@ static err_t final_refusal(struct registry *r, struct diag *d)
 		    r->login_host);
 }
 
-static err_t answer_locked(struct registry *r, const struct challenge *challenge,
-			   uint64_t generation, unsigned rounds, int64_t deadline_ms,
-			   struct diag *d)
+/* A refusal concerns every request, except of what not everybody may do: the scopes that were tried
+ * for it are not asked for again. */
+static void refuse_locked(struct registry *r, const struct exchange *x, const struct diag *d)
+{
+	if (x->push || x->optional)
+		forget_scopes(&r->auth);
+	else
+		deny_locked(r, d);
+}
+
+static err_t answer_locked(struct registry *r, const struct exchange *x,
+			   const struct challenge *challenge, uint64_t generation, unsigned rounds,
+			   int64_t deadline_ms, struct diag *d)
 {
 	struct registry_auth *auth = &r->auth;
 	err_t err = wait_while_busy_locked(r, deadline_ms, d);
@@ -396,19 +415,19 @@ static err_t answer_locked(struct registry *r, const struct challenge *challenge
 	}
 	bool wider = rounds == 1 && challenge_has_error(challenge, "insufficient_scope");
 	if (rounds == 0 || wider) {
-		want_locked(auth, challenge);
+		want_locked(r, x, challenge);
 		auth->busy = true;
 		err = renew_locked(r, deadline_ms, d);
 	} else {
 		err = final_refusal(r, d);
 	}
 	if (err == -EACCES)
-		deny_locked(r, d);
+		refuse_locked(r, x, d);
 	return err;
 }
 
-err_t registry_answer_401(struct registry *r, struct http_transfer *t, uint64_t generation,
-			  unsigned rounds, int64_t deadline_ms, struct diag *d)
+err_t registry_answer_401(struct registry *r, const struct exchange *x, struct http_transfer *t,
+			  uint64_t generation, unsigned rounds, int64_t deadline_ms, struct diag *d)
 {
 	struct challenge challenge = {0};
 	err_t err = 0;
@@ -420,7 +439,7 @@ err_t registry_answer_401(struct registry *r, struct http_transfer *t, uint64_t 
 			   "access denied, and the registry does not say how to log in");
 	if (!err) {
 		pthread_mutex_lock(&r->lock);
-		err = answer_locked(r, &challenge, generation, rounds, deadline_ms, d);
+		err = answer_locked(r, x, &challenge, generation, rounds, deadline_ms, d);
 		unlock_and_tell(r);
 	}
 	challenge_fini(&challenge);

@@ -76,6 +76,26 @@ static err_t foreign_error(struct registry *r, const struct exchange *x, int sta
 		    x->what, host, status);
 }
 
+/* Refusals that only what writes meets. */
+static err_t push_error(struct registry *r, const struct exchange *x, int status, const char *text,
+			struct diag *d)
+{
+	if (status == 404)
+		return fail(d, ERR_NOT_FOUND, -ENOENT,
+			    "%s: the registry has no place for %s (404)%s; the repository must "
+			    "exist, and you must be allowed to push to it",
+			    r->base.label, x->what, text);
+	if (status == 405)
+		return fail(d, ERR_DENIED, -EACCES,
+			    "%s does not let you push %s: it takes no pushes (405)%s; it is "
+			    "read-only, or a cache of another registry",
+			    r->base.label, x->what, text);
+	return fail(d, ERR_DENIED, -EACCES,
+		    "%s does not let you push %s (%d)%s; log in as somebody who may (" LOGIN_WAYS
+		    ")",
+		    r->base.label, x->what, status, text);
+}
+
 err_t registry_status_error(struct registry *r, const struct exchange *x, struct retry *retry,
 			    struct http_transfer *t, const char *foreign_host, struct diag *d)
 {
@@ -89,6 +109,11 @@ err_t registry_status_error(struct registry *r, const struct exchange *x, struct
 		return rate_error(r, x, retry, text, d);
 	if (foreign_host)
 		return foreign_error(r, x, status, foreign_host, d);
+	if (x->push && (status == 401 || status == 403 || status == 404 || status == 405))
+		return push_error(r, x, status, text, d);
+	if (status == 412 && x->if_match)
+		return fail(d, ERR_NETWORK, -ESTALE, "%s: %s has been changed by somebody else",
+			    r->base.label, x->what);
 	if (status == 404)
 		return fail(d, ERR_NOT_FOUND, -ENOENT, "%s: %s does not exist, or needs a login%s",
 			    r->base.label, x->what, text);

@@ -36,9 +36,22 @@ static bool may_be_stale(int status)
 	return status == 400 || status == 401 || status == 403 || status == 404 || status == 410;
 }
 
+/* A URL that an earlier answer gave: what it may be given depends on whose it is. */
+static err_t walk_start_at(struct walk *w, const char *url, struct diag *d)
+{
+	pthread_mutex_lock(&w->r->lock);
+	enum registry_scheme scheme = w->r->scheme;
+	pthread_mutex_unlock(&w->r->lock);
+	w->at_url = true;
+	err_t err = http_url_parse(url, &w->url, d);
+	return err ? err : registry_url(w->r, scheme, "/v2/", &w->origin, d);
+}
+
 static err_t walk_start(struct walk *w, struct diag *d)
 {
 	auto_free char *url = NULL;
+	if (w->x->url)
+		return walk_start_at(w, w->x->url, d);
 	if (!w->x->blob)
 		return 0;
 	err_t err = registry_target_get(w->r, w->x->blob, w->deadline_ms, &url, &w->leader, d);
@@ -65,6 +78,9 @@ static struct http_request request_of(const struct walk *w)
 		.first = w->x->first,
 		.last = w->x->last,
 		.no_cache = w->x->no_cache,
+		.body = w->x->body,
+		.content_type = w->x->content_type,
+		.if_match = w->x->if_match,
 		.count_body = w->x->blob != NULL,
 		.deadline_ms = w->deadline_ms,
 	};
@@ -151,6 +167,20 @@ static void remember_target(struct walk *w, const struct http_transfer *t,
 	w->leader = false;
 }
 
+/* What writes is sent again only where the status says so: 301 to 303 make clients read instead. */
+static err_t check_redirect(const struct walk *w, int status, const struct http_url *next,
+			    struct diag *d)
+{
+	bool repeats = status == 307 || status == 308;
+	if (w->x->push && !repeats)
+		return fail(d, ERR_NETWORK, -EPROTO,
+			    "redirect refused: %d does not say to send it again", status);
+	if (w->x->only_to && !strstr(next->path, w->x->only_to))
+		return fail(d, ERR_NETWORK, -EPROTO, "redirected to %s%.200s", next->host,
+			    next->path);
+	return 0;
+}
+
 static err_t walk_redirect(struct walk *w, struct http_transfer *t, struct diag *d)
 {
 	struct http_url next;
@@ -160,6 +190,11 @@ static err_t walk_redirect(struct walk *w, struct http_transfer *t, struct diag 
 	err_t err = http_url_follow(&w->url, http_header(t, "Location", 0), &next, d);
 	if (err)
 		return err;
+	err = check_redirect(w, http_status(t), &next, d);
+	if (err) {
+		http_url_fini(&next);
+		return err;
+	}
 	if (log_enabled(LOG_LEVEL_DEBUG)) {
 		auto_free char *shown = http_url_shown(&next);
 		log_debug("registry.redirect", "source=%s to=%s", w->r->base.label, shown);
@@ -194,7 +229,7 @@ static err_t walk_run(struct walk *w, struct http_transfer **out, struct diag *d
 		if (http_status_is_redirect(status) && !heads)
 			err = walk_redirect(w, *out, d);
 		else if (status == 401 && !foreign)
-			err = registry_answer_401(w->r, *out, w->generation, w->auth_rounds++,
+			err = registry_answer_401(w->r, w->x, *out, w->generation, w->auth_rounds++,
 						  w->deadline_ms, d);
 		else if (foreign && w->x->blob && may_be_stale(status) && !w->retried_stale)
 			err = walk_restart(w, d);
@@ -222,6 +257,14 @@ static void pass_on_warning(struct walk *w, const struct http_transfer *t)
 			 warning + 4);
 }
 
+static bool is_answer(const struct exchange *x, int status)
+{
+	if (strcmp(x->method, "HEAD") == 0 && http_status_is_redirect(status))
+		return true;
+	return x->push ? status >= 200 && status < 300
+		       : status == 200 || status == 206 || status == 416;
+}
+
 static err_t judge(struct walk *w, struct retry *retry, struct http_transfer *t, struct diag *d)
 {
 	int status = http_status(t);
@@ -231,13 +274,61 @@ static err_t judge(struct walk *w, struct retry *retry, struct http_transfer *t,
 		remember_direct(w);
 		pass_on_warning(w, t);
 	}
-	if (status != 200 && status != 206 && status != 416 &&
-	    !(heads && http_status_is_redirect(status)))
+	if (!is_answer(w->x, status))
 		return registry_status_error(w->r, w->x, retry, t, foreign ? w->url.host : NULL, d);
 	if (!heads && is_encoded(t))
 		return registry_bad_answer(w->r, retry, w->x->what,
 					   "the answer is compressed although that was refused", d);
 	return 0;
+}
+
+void kept_headers_fini(struct kept_headers *kept)
+{
+	free(kept->location);
+	free(kept->next);
+	free(kept->etag);
+	*kept = (struct kept_headers){0};
+}
+
+/* The absolute form of a URL in an answer's header. */
+static err_t keep_url(struct walk *w, const char *value, bool same_origin, char **out,
+		      struct diag *d)
+{
+	struct http_url url;
+	err_t err = http_url_follow(&w->url, value, &url, d);
+	if (err)
+		return err;
+	if (same_origin && !http_url_same_origin(&url, &w->url))
+		err = fail(d, ERR_NETWORK, -EPROTO, "the next page is said to be at another host");
+	else
+		*out = xstrdup(url.text);
+	http_url_fini(&url);
+	return err;
+}
+
+static err_t keep_headers(struct walk *w, const struct http_transfer *t, struct diag *d)
+{
+	struct kept_headers *kept = w->x->kept;
+	auto_free char *next = NULL;
+	if (!kept)
+		return 0;
+	kept_headers_fini(kept);
+	kept->etag = xstrdup_or_null(http_header(t, "ETag", 0));
+	const char *link;
+	for (unsigned i = 0; !next && (link = http_header(t, "Link", i)); i++)
+		next = http_link_next(link);
+	if (next && keep_url(w, next, true, &kept->next, d))
+		log_info("registry.link", "source=%s reason=\"%s\"", w->r->base.label, d->text);
+	if (strcmp(w->x->method, "POST") != 0)
+		return 0;
+	return keep_url(w, http_header(t, "Location", 0), false, &kept->location, d);
+}
+
+/* Prepend what was wanted, and where. */
+static void say_what(struct registry *r, const struct exchange *x, err_t err, struct diag *d)
+{
+	const char *denied = x->push && err == -EACCES ? " does not let you push" : ":";
+	diag_prepend(d, "%s%s %s", r->base.label, denied, x->what);
 }
 
 static err_t run_and_judge(struct registry *r, const struct exchange *x, struct retry *retry,
@@ -249,9 +340,11 @@ static err_t run_and_judge(struct registry *r, const struct exchange *x, struct 
 		err = walk_run(&w, out, d);
 	if (err) {
 		retry->transient = http_error_is_transient(err) || err == -EREMOTEIO;
-		diag_prepend(d, "%s: %s", r->base.label, x->what);
+		say_what(r, x, err, d);
 	} else {
 		err = judge(&w, retry, *out, d);
+		if (!err && (err = keep_headers(&w, *out, d)))
+			say_what(r, x, err, d);
 	}
 	if (err)
 		http_close(out);

@@ -10,10 +10,13 @@
 #include <string.h>
 
 /* Schema1 is not listed: registries then say that they can not serve it. */
-static const char ACCEPT_MANIFEST[] = "application/vnd.oci.image.index.v1+json, "
-				      "application/vnd.docker.distribution.manifest.list.v2+json, "
-				      "application/vnd.oci.image.manifest.v1+json, "
-				      "application/vnd.docker.distribution.manifest.v2+json";
+const char REGISTRY_ACCEPT_MANIFEST[] =
+	"application/vnd.oci.image.index.v1+json, "
+	"application/vnd.docker.distribution.manifest.list.v2+json, "
+	"application/vnd.oci.image.manifest.v1+json, "
+	"application/vnd.docker.distribution.manifest.v2+json";
+
+static const char CLAIMED[] = "Docker-Content-Digest";
 
 static struct retry document_retry(const struct registry *r)
 {
@@ -40,9 +43,9 @@ static void take_media_type(const struct http_transfer *t, struct document *out)
 	out->media_type[n] = 0;
 }
 
-static bool header_digest(const struct http_transfer *t, struct digest *out)
+bool registry_digest_header(const struct http_transfer *t, const char *name, struct digest *out)
 {
-	const char *text = http_header(t, "Docker-Content-Digest", 0);
+	const char *text = http_header(t, name, 0);
 	return text && digest_parse(BYTES_STR(text), out, NULL) == 0;
 }
 
@@ -55,9 +58,9 @@ static err_t fail_digest(struct registry *r, const char *what, const struct dige
 		    r->base.label, what, digest_text(expected, a), digest_text(got, b));
 }
 
-/* One attempt: the whole body, at most `limit` bytes. */
+/* One attempt: the whole body, at most DOCUMENT_MAX bytes. */
 static err_t fetch_once(struct registry *r, const struct exchange *x, struct retry *retry,
-			size_t limit, struct document *out, struct digest *claimed, struct diag *d)
+			struct document *out, struct digest *claimed, struct diag *d)
 {
 	struct http_transfer *t;
 	out->bytes.n = 0;
@@ -72,9 +75,9 @@ static err_t fetch_once(struct registry *r, const struct exchange *x, struct ret
 					  d);
 	} else {
 		take_media_type(t, out);
-		if (!header_digest(t, claimed))
+		if (!registry_digest_header(t, CLAIMED, claimed))
 			*claimed = (struct digest){0};
-		err = http_read_all(t, limit, &out->bytes, d);
+		err = http_read_all(t, DOCUMENT_MAX, &out->bytes, d);
 		retry->transient = http_error_is_transient(err);
 		if (err)
 			diag_prepend(d, "%s: %s", r->base.label, x->what);
@@ -83,12 +86,12 @@ static err_t fetch_once(struct registry *r, const struct exchange *x, struct ret
 	return err;
 }
 
-static err_t fetch(struct registry *r, const struct exchange *x, struct retry *retry, size_t limit,
+static err_t fetch(struct registry *r, const struct exchange *x, struct retry *retry,
 		   struct document *out, struct digest *claimed, struct diag *d)
 {
 	for (;;) {
 		struct diag why = DIAG_INIT;
-		err_t err = fetch_once(r, x, retry, limit, out, claimed, &why);
+		err_t err = fetch_once(r, x, retry, out, claimed, &why);
 		if (!err)
 			return 0;
 		err = registry_try_again(r, retry, err, &why);
@@ -100,14 +103,12 @@ static err_t fetch(struct registry *r, const struct exchange *x, struct retry *r
 	}
 }
 
-/* Until the bytes match: `expected`, or what the registry itself claims for a tag. */
-static err_t fetch_verified(struct registry *r, struct exchange *x, const struct digest *expected,
-			    size_t limit, struct document *out, struct diag *d)
+err_t registry_document(struct registry *r, struct exchange *x, struct retry *retry,
+			const struct digest *expected, struct document *out, struct diag *d)
 {
-	struct retry retry = document_retry(r);
 	for (;;) {
 		struct digest claimed;
-		err_t err = fetch(r, x, &retry, limit, out, &claimed, d);
+		err_t err = fetch(r, x, retry, out, &claimed, d);
 		if (err)
 			return err;
 		const struct digest *want = expected && expected->alg ? expected : &claimed;
@@ -137,9 +138,10 @@ err_t registry_manifest(struct source *s, const struct ref *ref, const struct di
 		.method = "GET",
 		.path = path,
 		.what = what,
-		.accept = ACCEPT_MANIFEST,
+		.accept = REGISTRY_ACCEPT_MANIFEST,
 	};
-	err_t err = fetch_verified(r, &x, digest, DOCUMENT_MAX, out, d);
+	struct retry retry = document_retry(r);
+	err_t err = registry_document(r, &x, &retry, digest, out, d);
 	if (err)
 		document_fini(out);
 	return err;
@@ -153,7 +155,8 @@ err_t registry_small_blob(struct source *s, const struct digest *digest, uint64_
 	auto_free char *path = xasprintf("/v2/%s/blobs/%s", r->repo, digest_text(digest, text));
 	auto_free char *what = xasprintf("blob %s", text);
 	struct exchange x = {.method = "GET", .path = path, .what = what, .blob = digest};
-	err_t err = fetch_verified(r, &x, digest, DOCUMENT_MAX, out, d);
+	struct retry retry = document_retry(r);
+	err_t err = registry_document(r, &x, &retry, digest, out, d);
 	if (!err && out->bytes.n != size)
 		err = fail(d, ERR_INTEGRITY, -EBADMSG,
 			   "%s: %s has %zu bytes, its descriptor says %llu", s->label, what,
@@ -177,7 +180,7 @@ static err_t read_head(struct http_transfer *t, struct digest *out)
 	const char *text = http_header(t, "Content-Length", 0);
 	if (http_status(t) != 200 || !text || !http_decimal(text, &length))
 		return -ENOTSUP;
-	return header_digest(t, out) ? 0 : -ENOTSUP;
+	return registry_digest_header(t, CLAIMED, out) ? 0 : -ENOTSUP;
 }
 
 err_t registry_head(struct source *s, const struct ref *ref, struct digest *out, struct diag *d)
@@ -194,7 +197,7 @@ err_t registry_head(struct source *s, const struct ref *ref, struct digest *out,
 		.method = "HEAD",
 		.path = path,
 		.what = what,
-		.accept = ACCEPT_MANIFEST,
+		.accept = REGISTRY_ACCEPT_MANIFEST,
 	};
 	for (;;) {
 		struct diag why = DIAG_INIT;

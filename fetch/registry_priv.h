@@ -4,6 +4,9 @@
  *   registry.c           the object: creation, options, interruption
  *   registry_manifest.c  documents: HEAD, manifests, configs
  *   registry_blob.c      ranges of blobs as streams
+ *   registry_push.c      blobs and manifests written
+ *   registry_referrers.c what refers to a manifest
+ *   registry_fallback.c  the list of that, kept by us where the registry keeps none
  *   registry_exchange.c  one request with its redirects and its 401
  *   registry_auth.c      the authorization in force, and how a new one is got
  *   registry_target.c    where the registry redirected a blob to, kept while the URL is good
@@ -98,15 +101,31 @@ struct retry {
 	int64_t retry_after_ms;
 };
 
+/* Headers of an answer that outlive it. Owned; NULL where the answer has none. */
+struct kept_headers {
+	char *location; /* of a POST's answer: absolute, and checked as a redirect is */
+	char *next;	/* the following page (Link), absolute, at the origin that answered */
+	char *etag;
+};
+void kept_headers_fini(struct kept_headers *kept);
+
 /* One request to the registry, as its caller sees it. */
 struct exchange {
-	const char *method;	   /* "GET" or "HEAD" */
+	const char *method;	   /* "GET", "HEAD", "POST" or "PUT" */
 	const char *path;	   /* "/v2/..." */
+	const char *url;	   /* instead of path: an absolute one the registry gave, or NULL */
 	const char *what;	   /* for messages: "manifest 1.2" */
 	const char *accept;	   /* NULL: anything */
 	const struct digest *blob; /* keep the redirect target under this name; NULL: do not */
 	bool ranged, no_cache;
 	uint64_t first, last;
+	struct bytes body;	  /* of a PUT */
+	const char *content_type; /* of the body */
+	const char *if_match;	  /* an ETag, or NULL */
+	const char *only_to; /* follow redirects only to URLs whose path holds this; NULL: any */
+	bool push;	     /* it writes: asks for the scope pull,push; any 2xx is an answer */
+	bool optional; /* a refused login says nothing about other requests; so too with push */
+	struct kept_headers *kept; /* NULL: none are wanted */
 };
 
 /*
@@ -147,12 +166,13 @@ void authorization_fini(struct authorization *a);
 err_t registry_authorize(struct registry *r, int64_t deadline_ms, struct authorization *out,
 			 struct diag *d) must_check;
 /*
- * registry_answer_401 - get a new authorization
+ * registry_answer_401 - get a new authorization that x needs
  * @rounds  how many 401 this request has had before
  * 0: try the request again. -EACCES (ERR_DENIED): that was final.
  */
-err_t registry_answer_401(struct registry *r, struct http_transfer *t, uint64_t generation,
-			  unsigned rounds, int64_t deadline_ms, struct diag *d) must_check;
+err_t registry_answer_401(struct registry *r, const struct exchange *x, struct http_transfer *t,
+			  uint64_t generation, unsigned rounds, int64_t deadline_ms,
+			  struct diag *d) must_check;
 void registry_auth_fini(struct registry_auth *auth);
 
 /* registry_url - of a path at the registry, with the scheme that is known or to be tried first. */
@@ -177,6 +197,27 @@ void registry_target_give_up(struct registry *r, const struct digest *blob);
 void registry_target_drop(struct registry *r, const struct digest *blob, const char *url);
 void registry_targets_free(struct registry *r);
 
+/*
+ * registry_document - a whole document into out, within retry's limits
+ * Verified against `expected`, or (NULL or unset) against what the registry itself claims.
+ */
+err_t registry_document(struct registry *r, struct exchange *x, struct retry *retry,
+			const struct digest *expected, struct document *out,
+			struct diag *d) must_check;
+/* registry_digest_header - the digest that an answer claims; false: none, or not a usable one. */
+bool registry_digest_header(const struct http_transfer *t, const char *name, struct digest *out);
+/* registry_push_retry - limits for a push of n bytes. */
+struct retry registry_push_retry(uint64_t n);
+/* registry_manifest_send - one attempt to PUT a manifest or index under a tag or digest; *listed:
+ * the registry says that it lists it under its subject. */
+err_t registry_manifest_send(struct registry *r, const struct exchange *x,
+			     const struct manifest_put *put, struct retry *retry, bool *listed,
+			     struct diag *d) must_check;
+/* registry_fallback_put - list a manifest under the tag that stands in for the referrers API. */
+err_t registry_fallback_put(struct registry *r, const struct manifest_put *put,
+			    struct diag *d) must_check;
+
+extern const char REGISTRY_ACCEPT_MANIFEST[]; /* the Accept header of everything that reads them */
 extern const struct source_ops registry_ops;
 err_t registry_head(struct source *s, const struct ref *ref, struct digest *out, struct diag *d);
 err_t registry_manifest(struct source *s, const struct ref *ref, const struct digest *by_digest,
@@ -189,5 +230,11 @@ err_t registry_stream_open(struct source *s, const struct digest *digest, uint64
 err_t registry_stream_read(struct source_stream *st, void *p, size_t n, size_t *got,
 			   struct diag *d);
 void registry_stream_close(struct source_stream *st);
+err_t registry_referrers(struct source *s, const struct ref *ref, const struct digest *subject,
+			 const char *artifact_type, referrers_page_fn page, void *arg,
+			 struct diag *d);
+err_t registry_blob_put(struct source *s, const struct digest *digest, struct bytes content,
+			bool *was_there, struct diag *d);
+err_t registry_manifest_put(struct source *s, const struct manifest_put *put, struct diag *d);
 
 #endif

@@ -57,6 +57,59 @@ void source_close(struct source_stream **st)
 		stream->source->ops->close(stream);
 }
 
+err_t source_referrers(struct source *s, const struct ref *ref, const struct digest *subject,
+		       const char *artifact_type, referrers_page_fn page, void *arg, struct diag *d)
+{
+	if (!s->ops->referrers)
+		return fail(d, ERR_UNSUPPORTED, -ENOTSUP,
+			    "%s: this kind of source does not list what refers to a manifest",
+			    s->label);
+	return s->ops->referrers(s, ref, subject, artifact_type, page, arg, d);
+}
+
+static err_t fail_read_only(const struct source *s, struct diag *d)
+{
+	return fail(d, ERR_UNSUPPORTED, -ENOTSUP,
+		    "%s: this kind of source can only be read; a registry or an OCI layout "
+		    "directory can be written to",
+		    s->label);
+}
+
+static err_t check_content(const struct source *s, const struct digest *digest,
+			   struct bytes content, struct diag *d)
+{
+	struct digest found;
+	char want[DIGEST_TEXT_MAX], got[DIGEST_TEXT_MAX];
+	digest_of((enum digest_alg)digest->alg, content.p, content.n, &found);
+	if (digest_equal(&found, digest))
+		return 0;
+	return fail(d, ERR_INTEGRITY, -EBADMSG,
+		    "%s: what should be written as %s has the digest %s", s->label,
+		    digest_text(digest, want), digest_text(&found, got));
+}
+
+err_t source_blob_put(struct source *s, const struct digest *digest, struct bytes content,
+		      bool *was_there, struct diag *d)
+{
+	*was_there = false;
+	if (!s->ops->blob_put)
+		return fail_read_only(s, d);
+	err_t err = check_content(s, digest, content, d);
+	return err ? err : s->ops->blob_put(s, digest, content, was_there, d);
+}
+
+err_t source_manifest_put(struct source *s, const struct manifest_put *put, struct diag *d)
+{
+	if (!s->ops->manifest_put)
+		return fail_read_only(s, d);
+	if (put->content.n > DOCUMENT_MAX)
+		return fail(d, ERR_UNSUPPORTED, -E2BIG,
+			    "%s: a manifest of %zu bytes; registries take at most %u", s->label,
+			    put->content.n, DOCUMENT_MAX);
+	err_t err = check_content(s, &put->digest, put->content, d);
+	return err ? err : s->ops->manifest_put(s, put, d);
+}
+
 void source_interrupt(struct source *s)
 {
 	if (s->ops->interrupt)

@@ -25,6 +25,22 @@ void document_fini(struct document *doc);
 struct source;
 struct source_stream;
 
+/* One page of an OCI image index that lists what refers to `subject`; a negative result ends the
+ * listing and is passed on. */
+typedef err_t (*referrers_page_fn)(void *arg, struct bytes json, struct diag *d);
+
+/* A manifest to be written. All is borrowed. */
+struct manifest_put {
+	struct digest digest;
+	const char *media_type;
+	struct bytes content;  /* its exact bytes */
+	struct digest subject; /* unset: it refers to nothing */
+	/* JSON text of the descriptor that lists of referrers get: mediaType, digest, size,
+	 * artifactType, annotations, perhaps data */
+	const char *descriptor;
+};
+
+/* The last three may be NULL: the source can not do that. */
 struct source_ops {
 	err_t (*head)(struct source *s, const struct ref *ref, struct digest *out, struct diag *d);
 	err_t (*manifest)(struct source *s, const struct ref *ref, const struct digest *by_digest,
@@ -38,6 +54,12 @@ struct source_ops {
 	void (*close)(struct source_stream *st);
 	void (*interrupt)(struct source *s);
 	void (*free)(struct source *s);
+	err_t (*referrers)(struct source *s, const struct ref *ref, const struct digest *subject,
+			   const char *artifact_type, referrers_page_fn page, void *arg,
+			   struct diag *d);
+	err_t (*blob_put)(struct source *s, const struct digest *digest, struct bytes content,
+			  bool *was_there, struct diag *d);
+	err_t (*manifest_put)(struct source *s, const struct manifest_put *put, struct diag *d);
 };
 
 /* The base of every source; implementations embed it as first member. */
@@ -84,6 +106,38 @@ err_t source_open(struct source *s, const struct digest *digest, uint64_t size, 
 err_t source_read(struct source_stream *st, void *p, size_t n, size_t *got,
 		  struct diag *d) must_check;
 void source_close(struct source_stream **st);
+
+/*
+ * source_referrers - what refers to a manifest, page by page
+ * @artifact_type  only a hint to filter by, may be NULL: entries of other types, and from a layout
+ *                 of other subjects, may be in the pages; the caller filters
+ * 0 when there are none (page may never be called). A registry that answers badly or late is one
+ * that knows of none: after 5 s at most it is 0 all the same, and `index.referrers` in the log says
+ * why. Errors: those of page; -ECANCELED; no connection at all (-ECONNREFUSED, -EHOSTUNREACH);
+ * -ENOTSUP; for a layout those of reading it. At most REFERRERS_PAGES_MAX pages of DOCUMENT_MAX
+ * bytes. Cost: one request where the registry has the referrers API, two where it has not.
+ */
+#define REFERRERS_PAGES_MAX 3
+err_t source_referrers(struct source *s, const struct ref *ref, const struct digest *subject,
+		       const char *artifact_type, referrers_page_fn page, void *arg,
+		       struct diag *d) must_check;
+
+/*
+ * source_blob_put - store a blob; nothing is sent when it is there already (*was_there)
+ * The content is compared with its digest first: -EBADMSG (ERR_INTEGRITY). -EACCES (ERR_DENIED, of
+ * a layout ERR_STORE) when the source does not let us write; -ENOTSUP; network errors.
+ */
+err_t source_blob_put(struct source *s, const struct digest *digest, struct bytes content,
+		      bool *was_there, struct diag *d) must_check;
+
+/*
+ * source_manifest_put - store a manifest (at most DOCUMENT_MAX bytes) whose blobs are there, and
+ * list it where source_referrers looks for its subject, which need not exist. Errors as
+ * source_blob_put; -EBADMSG when what keeps the list is no image index (it is left alone); -ESTALE
+ * when other writers kept undoing it. The manifest may be stored even then; doing it again is safe.
+ */
+err_t source_manifest_put(struct source *s, const struct manifest_put *put,
+			  struct diag *d) must_check;
 
 /* source_interrupt - make all calls in flight, and later ones, return -ECANCELED soon (the process
  * is going down). */

@@ -8,10 +8,17 @@
  *   source_tool [OPTIONS] storm REF DIGEST SIZE PIECE THREADS   ranges of PIECE bytes, side by side
  *   source_tool [OPTIONS] watch REF DIGEST SIZE OFF LEN         one range per line on standard
  * input
+ *   source_tool [OPTIONS] referrers REF DIGEST [ARTIFACT_TYPE [refuse]]  each page is one line;
+ * refuse: the caller's callback fails at the first one
+ *   source_tool [OPTIONS] blob-put REF DIGEST [then-head]       the content is standard input;
+ * then-head: read on afterwards, whatever became of it
+ *   source_tool [OPTIONS] manifest-put REF DIGEST MEDIA_TYPE SUBJECT|none DESCRIPTOR
+ *   source_tool layout-create DIR
  *
  * Bytes go to standard output; one line of statistics or one error line to standard error. The exit
  * status is the error's class.
  */
+#include "fetch/layout.h"
 #include "fetch/log.h"
 #include "fetch/registry.h"
 
@@ -36,7 +43,8 @@ struct blob_arguments {
 
 static int usage(void)
 {
-	fputs("usage: source_tool [OPTIONS] head|manifest|small|blob|storm|watch REF ...\n",
+	fputs("usage: source_tool [OPTIONS] head|manifest|small|blob|storm|watch|referrers|"
+	      "blob-put|manifest-put REF ...\n",
 	      stderr);
 	return ERR_USAGE;
 }
@@ -198,6 +206,83 @@ static int run_watch(struct source *s, const struct blob_arguments *a,
 	return 0;
 }
 
+struct pages {
+	unsigned n;
+	bool refuse; /* the caller's own error, at the first page */
+};
+
+static err_t print_page(void *arg, struct bytes json, struct diag *d)
+{
+	struct pages *pages = arg;
+	pages->n++;
+	if (pages->refuse)
+		return fail(d, ERR_OTHER, -EUCLEAN, "the caller does not like the page");
+	for (size_t i = 0; i < json.n; i++)
+		putchar(json.p[i] == '\n' ? ' ' : json.p[i]);
+	putchar('\n');
+	return 0;
+}
+
+static int run_referrers(struct source *s, const struct ref *ref, int argc, char **argv)
+{
+	struct diag d = DIAG_INIT;
+	struct digest subject;
+	struct pages pages = {.refuse = argc > 4 && strcmp(argv[4], "refuse") == 0};
+	if (argc < 3 || digest_parse(BYTES_STR(argv[2]), &subject, &d))
+		return usage();
+	err_t err = source_referrers(s, ref, &subject, argc > 3 ? argv[3] : NULL, print_page,
+				     &pages, &d);
+	fprintf(stderr, "pages: %u\n", pages.n);
+	return err ? report(&d) : 0;
+}
+
+static void read_input(struct buf *out)
+{
+	uint8_t piece[65536];
+	size_t n;
+	while ((n = fread(piece, 1, sizeof(piece), stdin)) > 0)
+		BUG_ON(buf_append(out, piece, n) != 0);
+}
+
+static int run_blob_put(struct source *s, const struct ref *ref, int argc, char **argv)
+{
+	struct diag d = DIAG_INIT;
+	struct digest digest;
+	bool was_there;
+	auto_buf struct buf content = {0};
+	if (argc < 3 || digest_parse(BYTES_STR(argv[2]), &digest, &d))
+		return usage();
+	read_input(&content);
+	err_t err = source_blob_put(s, &digest, buf_bytes(&content), &was_there, &d);
+	if (!err)
+		puts(was_there ? "there" : "sent");
+	if (argc > 3 && strcmp(argv[3], "then-head") == 0)
+		run_head(s, ref);
+	return err ? report(&d) : 0;
+}
+
+static int run_manifest_put(struct source *s, int argc, char **argv)
+{
+	struct diag d = DIAG_INIT;
+	auto_buf struct buf content = {0};
+	if (argc < 6)
+		return usage();
+	struct manifest_put put = {.media_type = argv[3], .descriptor = argv[5]};
+	if (digest_parse(BYTES_STR(argv[2]), &put.digest, &d))
+		return usage();
+	if (strcmp(argv[4], "none") != 0 && digest_parse(BYTES_STR(argv[4]), &put.subject, &d))
+		return usage();
+	read_input(&content);
+	put.content = buf_bytes(&content);
+	return source_manifest_put(s, &put, &d) ? report(&d) : 0;
+}
+
+static int run_layout_create(const char *dir)
+{
+	struct diag d = DIAG_INIT;
+	return layout_create(dir, &d) ? report(&d) : 0;
+}
+
 static bool take_blob_arguments(int argc, char **argv, struct blob_arguments *a)
 {
 	struct diag d = DIAG_INIT;
@@ -219,6 +304,12 @@ static int run(struct source *s, const struct ref *ref, const struct options *op
 		return run_head(s, ref);
 	if (strcmp(verb, "manifest") == 0)
 		return run_manifest(s, ref, argc > 2 ? argv[2] : NULL);
+	if (strcmp(verb, "referrers") == 0)
+		return run_referrers(s, ref, argc, argv);
+	if (strcmp(verb, "blob-put") == 0)
+		return run_blob_put(s, ref, argc, argv);
+	if (strcmp(verb, "manifest-put") == 0)
+		return run_manifest_put(s, argc, argv);
 	if (!take_blob_arguments(storm ? 2 : argc - 2, argv + 2, &a) || (storm && argc < 6))
 		return usage();
 	if (strcmp(verb, "small") == 0)
@@ -244,6 +335,13 @@ static void *interrupt_main(void *arg)
 	return NULL;
 }
 
+static err_t open_source(const struct ref *ref, const struct options *options, struct source **out,
+			 struct diag *d)
+{
+	return ref->kind == REF_OCI_LAYOUT ? layout_source_new(ref, out, d)
+					   : registry_source_new(ref, &options->registry, out, d);
+}
+
 static int with_source(const struct options *options, int argc, char **argv)
 {
 	struct diag d = DIAG_INIT;
@@ -252,7 +350,7 @@ static int with_source(const struct options *options, int argc, char **argv)
 	pthread_t thread;
 	if (ref_parse(argv[1], &ref, &d))
 		return report(&d);
-	if (registry_source_new(&ref, &options->registry, &source, &d)) {
+	if (open_source(&ref, options, &source, &d)) {
 		ref_fini(&ref);
 		return report(&d);
 	}
@@ -262,7 +360,8 @@ static int with_source(const struct options *options, int argc, char **argv)
 	int status = run(source, &ref, options, argc, argv);
 	if (alarm.after_ms)
 		pthread_join(thread, NULL);
-	report_stats(source);
+	if (ref.kind == REF_REGISTRY)
+		report_stats(source);
 	source_free(&source);
 	ref_fini(&ref);
 	return status;
@@ -354,5 +453,7 @@ int main(int argc, char **argv)
 	}
 	if (argc - optind < 2)
 		return usage();
+	if (strcmp(argv[optind], "layout-create") == 0)
+		return run_layout_create(argv[optind + 1]);
 	return with_source(&options, argc - optind, argv + optind);
 }

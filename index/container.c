@@ -11,6 +11,13 @@
 /* Beyond level 9 the windows of real layers shrink by less than 3 % at a quarter of the speed. */
 #define FRAME_LEVEL 9
 
+uint64_t name_salt(const struct digest *name)
+{
+	uint64_t salt;
+	memcpy(&salt, name->b, sizeof(salt));
+	return le64toh(salt);
+}
+
 uint32_t name_hash(uint64_t salt, struct bytes name)
 {
 	return (uint32_t)XXH3_64bits_withSeed(name.p, name.n, salt);
@@ -66,7 +73,8 @@ static err_t section_append(const struct section_out *section, size_t start, str
 		return err;
 	*row = (struct disk_section){
 		.type = put_le32(section->type),
-		.flags = put_le32(SECTION_REQUIRED | (section->framed ? SECTION_FRAMED : 0)),
+		.flags = put_le32((section->type == SECTION_HEADS ? 0 : SECTION_REQUIRED) |
+				  (section->framed ? SECTION_FRAMED : 0)),
 		.offset = put_le64(at - start),
 		.stored_len = put_le64(out->n - at),
 		.raw_len = put_le64(section->raw.n),

@@ -15,7 +15,7 @@ struct section_out {
 
 /*
  * container_write - append a whole index file to an empty buffer
- * @sections  ascending by type; all are written as required ones
+ * @sections  ascending by type; all but HEADS are written as required ones
  * Cost: framed sections are compressed (zstd level 9, about 40 MB/s); the rest is copied once.
  * -ENOMEM.
  */

@@ -35,7 +35,8 @@ enum section_type {
 	SECTION_CHUNKS = 9,   /* layer index */
 	SECTION_WINDOWS = 10, /* layer index, framed */
 	SECTION_LAYERS = 11,  /* image index */
-	SECTION_LAST_KNOWN = SECTION_LAYERS,
+	SECTION_HEADS = 12,   /* image index that was published, instead of DIGESTS; not required */
+	SECTION_LAST_KNOWN = SECTION_HEADS,
 };
 
 enum section_flags {
@@ -183,6 +184,15 @@ struct disk_layer {
 };
 static_assert(sizeof(struct disk_layer) == 152, "FORMAT.md, LAYERS");
 
+/* A row of HEADS, one a layer; then the heads, one after the other. Zeroes: not published. */
+struct disk_layer_head {
+	uint8_t form_sha256[32];
+	le64 form_len;
+	le32 head_len;
+	le32 reserved;
+};
+static_assert(sizeof(struct disk_layer_head) == 48, "FORMAT.md, HEADS");
+
 /* A framed section: this header, n_frames end offsets (le64, from the first frame's start), the
  * frames. */
 struct disk_framed {
@@ -190,6 +200,9 @@ struct disk_framed {
 	le32 n_frames;
 };
 static_assert(sizeof(struct disk_framed) == 8, "FORMAT.md, Framed sections");
+
+/* name_salt - of the name hashes in the index of the blob or image that this digest names. */
+uint64_t name_salt(const struct digest *name);
 
 /* name_hash - the order of entries in a directory: low 32 bits of XXH3-64 over the name, seeded
  * with the salt. */

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 static err_t prove(struct index *ix, struct diag *d)
 {
@@ -227,7 +228,7 @@ void index_extent(const struct index *ix, uint32_t row, uint64_t off, struct ext
 const uint8_t *index_file_digest(const struct index *ix, uint32_t row)
 {
 	BUG_ON(!row_is_regular(ix, row));
-	if (get_le16(ix->inodes[row].flags) & INODE_SPARSE)
+	if (!ix->digests || get_le16(ix->inodes[row].flags) & INODE_SPARSE)
 		return NULL;
 	return ix->digests + (uint64_t)(row - ix->info.n_dirs) * SHA256_LEN;
 }
@@ -290,6 +291,44 @@ void index_layer(const struct index *ix, uint32_t i, struct index_layer *out)
 	memcpy(out->diff_id.b, d->diff_id, DIGEST_MAX);
 }
 
+bool index_layer_head(const struct index *ix, uint32_t layer, struct index_layer_head *out)
+{
+	const struct section *s = &ix->sections[SECTION_HEADS];
+	BUG_ON(layer >= ix->info.n_layers);
+	*out = (struct index_layer_head){0};
+	if (!s->p)
+		return false;
+	uint64_t at = (uint64_t)ix->info.n_layers * sizeof(struct disk_layer_head);
+	struct disk_layer_head row;
+	for (uint32_t i = 0;; i++) {
+		memcpy(&row, s->p + i * sizeof(row), sizeof(row));
+		if (i == layer)
+			break;
+		at += get_le32(row.head_len);
+	}
+	out->form = (struct digest){.alg = DIGEST_SHA256};
+	memcpy(out->form.b, row.form_sha256, sizeof(row.form_sha256));
+	out->form_len = get_le64(row.form_len);
+	out->head = (struct bytes){s->p + at, get_le32(row.head_len)};
+	return out->head.n != 0;
+}
+
+uint64_t index_table_xxh3(const struct index *ix)
+{
+	XXH3_state_t *hash = XXH3_createState();
+	BUG_ON(!hash || XXH3_64bits_reset(hash) != XXH_OK);
+	for (uint32_t i = 0; i < ix->info.n_chunks; i++) {
+		struct chunk c;
+		index_chunk(ix, i, &c);
+		const le64 row[] = {put_le64(c.stream_off), put_le64(c.stream_len),
+				    put_le64(c.xxh3)};
+		XXH3_64bits_update(hash, row, sizeof(row));
+	}
+	uint64_t sum = XXH3_64bits_digest(hash);
+	XXH3_freeState(hash);
+	return sum;
+}
+
 bool index_section(const struct index *ix, unsigned i, struct index_section *out)
 {
 	static const char *const names[] = {
@@ -298,7 +337,7 @@ bool index_section(const struct index *ix, unsigned i, struct index_section *out
 		[SECTION_OWNERS] = "OWNERS",   [SECTION_XATTRS] = "XATTRS",
 		[SECTION_EXTENTS] = "EXTENTS", [SECTION_DIGESTS] = "DIGESTS",
 		[SECTION_CHUNKS] = "CHUNKS",   [SECTION_WINDOWS] = "WINDOWS",
-		[SECTION_LAYERS] = "LAYERS",
+		[SECTION_LAYERS] = "LAYERS",   [SECTION_HEADS] = "HEADS",
 	};
 	for (unsigned type = 1; type <= SECTION_LAST_KNOWN; type++) {
 		const struct section *s = &ix->sections[type];
@@ -310,6 +349,21 @@ bool index_section(const struct index *ix, unsigned i, struct index_section *out
 	return false;
 }
 
+bool index_same_tree(const struct index *a, const struct index *b)
+{
+	static const enum section_type compared[] = {
+		SECTION_INODES, SECTION_DIRENTS, SECTION_STRINGS, SECTION_OWNERS,
+		SECTION_XATTRS, SECTION_EXTENTS, SECTION_LAYERS,
+	};
+	/* The counts of META follow from the rows, the key from the layers. */
+	for (size_t i = 0; i < ARRAY_LEN(compared); i++) {
+		const struct section *x = &a->sections[compared[i]], *y = &b->sections[compared[i]];
+		if (!bytes_equal((struct bytes){x->p, x->len}, (struct bytes){y->p, y->len}))
+			return false;
+	}
+	return a->info.kind == b->info.kind && a->salt == b->salt;
+}
+
 err_t index_canonical_digest(const struct index *ix, struct digest *out)
 {
 	struct hasher *h = hasher_new(DIGEST_SHA256);
@@ -319,7 +373,7 @@ err_t index_canonical_digest(const struct index *ix, struct digest *out)
 	hasher_update(h, &kind, sizeof(kind));
 	for (uint32_t type = 1; type <= SECTION_LAST_KNOWN && !err; type++) {
 		const struct section *s = &ix->sections[type];
-		if (!s->p)
+		if (!s->p || type == SECTION_HEADS)
 			continue;
 		struct {
 			le32 type;

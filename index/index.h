@@ -153,14 +153,27 @@ struct extent {
 /* index_extent - the run that holds byte `off` of a regular file; off must be below its size. */
 void index_extent(const struct index *ix, uint32_t row, uint64_t off, struct extent *out);
 
-/* index_file_digest - SHA-256 of a regular file's content; NULL for sparse files, which carry none.
- */
+/* index_file_digest - SHA-256 of a regular file's content; NULL for sparse files, which carry none,
+ * and for all files of a published image index (its layers' indexes have them). */
 const uint8_t *index_file_digest(const struct index *ix, uint32_t row);
+
+/* Where a layer's published index lies, as a published image index names it (index/wire.h). */
+struct index_layer_head {
+	struct digest form; /* SHA-256 of its published form */
+	uint64_t form_len;
+	struct bytes head; /* of the form, not proved yet: wire_head_parse; borrowed */
+};
+/* index_layer_head - image index only; false when it names none for this layer. */
+bool index_layer_head(const struct index *ix, uint32_t layer, struct index_layer_head *out);
 
 /* Layer index only. index_chunk_at finds the chunk that covers a stream offset below stream_size.
  */
 void index_chunk(const struct index *ix, uint32_t i, struct chunk *out);
 uint32_t index_chunk_at(const struct index *ix, uint64_t stream_off);
+
+/* index_table_xxh3 - XXH3 over stream offset, length and XXH3 of every chunk: tells one cut of a
+ * layer from another. Cost: one pass over the rows. */
+uint64_t index_table_xxh3(const struct index *ix);
 
 /*
  * index_chunk_window - the encoded window of a chunk, appended to an empty buffer (left empty when
@@ -184,6 +197,10 @@ struct index_section {
 };
 bool index_section(const struct index *ix, unsigned i, struct index_section *out);
 uint64_t index_file_size(const struct index *ix);
+
+/* index_same_tree - whether two indexes of one kind show the same tree, with the same places of
+ * bytes: all tree sections and LAYERS but DIGESTS, which a published index has not. */
+bool index_same_tree(const struct index *a, const struct index *b);
 
 /*
  * index_canonical_digest - SHA-256 of the uncompressed form

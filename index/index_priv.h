@@ -55,6 +55,13 @@ err_t verify_tree(const struct index *ix, struct diag *d) must_check;
 err_t verify_xattrs(const struct index *ix, uint8_t *set_starts, struct diag *d) must_check;
 err_t verify_data(const struct index *ix, struct diag *d) must_check;
 
+/*
+ * chunk_fits - I33 and I34 of one chunk row
+ * @before  the row before it, NULL: not looked at; @first  whether it is the stream's first
+ */
+bool chunk_fits(const struct index_info *info, const struct chunk *c, const struct chunk *before,
+		bool first);
+
 /* index_path_from - index_path, beginning at any row; an absolute symlink leads to the root all the
  * same. */
 err_t index_path_from(const struct index *ix, uint32_t from, struct bytes path, bool follow_last,

@@ -6,9 +6,8 @@
  */
 #include "index/layer_build.h"
 
-#include "index/container.h"
 #include "index/layer_tree.h"
-#include "index/tree_write.h"
+#include "index/layer_write.h"
 
 #include <sys/stat.h>
 
@@ -18,7 +17,7 @@ struct layer_build {
 	struct tar *tar;
 	struct tree *tree;
 	struct hasher *blob_hash, *stream_hash;
-	uint64_t blob_size;
+	uint64_t blob_size, stream_size;
 	struct hasher *file_hash;
 	uint32_t file_node; /* node of the member whose bytes pass, TREE_NONE between */
 	bool file_sparse;
@@ -66,6 +65,7 @@ static err_t on_stream(void *arg, const uint8_t *p, size_t n, struct diag *d)
 {
 	struct layer_build *b = arg;
 	hasher_update(b->stream_hash, p, n);
+	b->stream_size += n;
 	return tar_feed(b->tar, p, n, d);
 }
 
@@ -74,24 +74,10 @@ static err_t on_chunk(void *arg, const struct chunk *c, struct bytes window, con
 {
 	struct layer_build *b = arg;
 	(void)data;
-	struct disk_chunk row = {
-		.stream_off = put_le64(c->stream_off),
-		.blob_off = put_le64(c->blob_off),
-		.blob_len = put_le64(c->blob_len),
-		.xxh3 = put_le64(c->xxh3),
-		.window_off = put_le64(window.n ? b->windows.n : 0),
-		.window_len = put_le32((uint32_t)window.n),
-		.stream_len = put_le32(c->stream_len),
-		.stored_left = put_le32(c->stored_left),
-		.skip = put_le16(c->skip),
-		.header_bits = put_le16(c->header_bits),
-		.codec = c->codec,
-		.start = c->start,
-		.bit = c->bit,
-		.final_block = c->final_block,
-	};
-	memcpy(row.sha256, c->sha256, sizeof(row.sha256));
-	err_t err = buf_append(&b->chunks, &row, sizeof(row));
+	struct chunk row = *c;
+	row.window_off = window.n ? b->windows.n : 0;
+	row.window_len = (uint32_t)window.n;
+	err_t err = layer_write_chunk(&b->chunks, &row);
 	if (!err)
 		err = buf_append(&b->windows, window.p, window.n);
 	return err ? fail_sys(d, ERR_OTHER, err, "chunk table") : 0;
@@ -99,15 +85,21 @@ static err_t on_chunk(void *arg, const struct chunk *c, struct bytes window, con
 
 struct layer_build *layer_build_new(const struct layer_build_options *options)
 {
-	struct layer_build *b = new_of(struct layer_build);
+	struct layer_build *b = layer_build_stream(options->diff_alg);
 	b->options = *options;
 	const struct chunker_sink chunks = {.stream = on_stream, .chunk = on_chunk};
-	const struct tar_sink members = {.entry = on_entry, .data = on_data, .end = on_end};
 	b->chunker = chunker_new(options->chunk_target, &chunks, b);
+	b->blob_hash = hasher_new(options->blob_alg ? options->blob_alg : DIGEST_SHA256);
+	return b;
+}
+
+struct layer_build *layer_build_stream(enum digest_alg diff_alg)
+{
+	struct layer_build *b = new_of(struct layer_build);
+	const struct tar_sink members = {.entry = on_entry, .data = on_data, .end = on_end};
 	b->tar = tar_new(&members, b);
 	b->tree = tree_new();
-	b->blob_hash = hasher_new(options->blob_alg ? options->blob_alg : DIGEST_SHA256);
-	b->stream_hash = hasher_new(options->diff_alg ? options->diff_alg : DIGEST_SHA256);
+	b->stream_hash = hasher_new(diff_alg ? diff_alg : DIGEST_SHA256);
 	b->file_hash = hasher_new(DIGEST_SHA256);
 	b->file_node = TREE_NONE;
 	return b;
@@ -120,6 +112,12 @@ err_t layer_build_feed(struct layer_build *b, const uint8_t *p, size_t n, struct
 	return chunker_feed(b->chunker, p, n, d);
 }
 
+err_t layer_build_feed_stream(struct layer_build *b, const uint8_t *p, size_t n, struct diag *d)
+{
+	BUG_ON(b->chunker);
+	return on_stream(b, p, n, d);
+}
+
 static err_t compare(const char *what, const struct digest *want, const struct digest *got,
 		     struct diag *d)
 {
@@ -130,38 +128,18 @@ static err_t compare(const char *what, const struct digest *want, const struct d
 		    digest_text(want, a), digest_text(got, c));
 }
 
-static err_t write_index(struct layer_build *b, const struct digest *blob,
-			 const struct digest *diff, struct buf *out)
+static err_t write_index(struct layer_build *b, const struct index_info *info, struct bytes chunks,
+			 struct bytes windows, struct buf *out, struct diag *d)
 {
-	uint64_t salt;
-	memcpy(&salt, blob->b, sizeof(salt));
 	struct tree_sections *ts;
-	err_t err = tree_sections_new(b->tree, le64toh(salt), false, &ts);
-	if (err)
-		return err;
-	struct disk_layer_meta meta = {
-		.blob_alg = blob->alg,
-		.diff_alg = diff->alg,
-		.codec = (uint8_t)chunker_codec(b->chunker),
-		.chunk_target = put_le32(b->options.chunk_target ? b->options.chunk_target
-								 : CHUNK_TARGET_DEFAULT),
-		.blob_size = put_le64(b->blob_size),
-		.stream_size = put_le64(chunker_stream_size(b->chunker)),
-	};
-	tree_sections_meta(ts, &meta.tree);
-	memcpy(meta.blob_digest, blob->b, sizeof(meta.blob_digest));
-	memcpy(meta.diff_id, diff->b, sizeof(meta.diff_id));
-	struct section_out sections[TREE_SECTIONS + 3] = {
-		{SECTION_META, false, {(const uint8_t *)&meta, sizeof(meta)}},
-	};
-	tree_sections_get(ts, sections + 1);
-	sections[TREE_SECTIONS + 1] =
-		(struct section_out){SECTION_CHUNKS, false, buf_bytes(&b->chunks)};
-	sections[TREE_SECTIONS + 2] =
-		(struct section_out){SECTION_WINDOWS, true, buf_bytes(&b->windows)};
-	err = container_write(INDEX_LAYER, sections, ARRAY_LEN(sections), out);
-	tree_sections_free(&ts);
-	return err;
+	err_t err = tree_sections_new(b->tree, name_salt(&info->blob_digest), false, &ts);
+	if (!err) {
+		const struct layer_write w = {
+			.info = info, .tree = ts, .chunks = chunks, .windows = windows, .out = out};
+		err = layer_write(&w);
+		tree_sections_free(&ts);
+	}
+	return err ? fail_sys(d, ERR_OTHER, err, "write the index") : 0;
 }
 
 err_t layer_build_finish(struct layer_build *b, const struct digest *blob_digest,
@@ -185,8 +163,34 @@ err_t layer_build_finish(struct layer_build *b, const struct digest *blob_digest
 		err = compare("DiffID", diff_id, &diff, d);
 	if (err)
 		return err;
-	err = write_index(b, &blob, &diff, out);
-	return err ? fail_sys(d, ERR_OTHER, err, "write the index") : 0;
+	const struct index_info info = {
+		.blob_digest = blob,
+		.diff_id = diff,
+		.codec = chunker_codec(b->chunker),
+		.chunk_target =
+			b->options.chunk_target ? b->options.chunk_target : CHUNK_TARGET_DEFAULT,
+		.blob_size = b->blob_size,
+		.stream_size = chunker_stream_size(b->chunker),
+	};
+	return write_index(b, &info, buf_bytes(&b->chunks), buf_bytes(&b->windows), out, d);
+}
+
+err_t layer_build_finish_stream(struct layer_build *b, const struct index_info *info,
+				struct bytes chunks, struct bytes windows, struct buf *out,
+				struct diag *d)
+{
+	err_t err = tar_finish(b->tar, d);
+	if (err)
+		return err;
+	if (b->stream_size != info->stream_size)
+		return fail(d, ERR_INTEGRITY, -EBADMSG,
+			    "size of the stream: expected %llu bytes, found %llu",
+			    (unsigned long long)info->stream_size,
+			    (unsigned long long)b->stream_size);
+	struct digest diff;
+	hasher_done(b->stream_hash, &diff);
+	err = compare("DiffID", &info->diff_id, &diff, d);
+	return err ? err : write_index(b, info, chunks, windows, out, d);
 }
 
 void layer_build_free(struct layer_build **bp)

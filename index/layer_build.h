@@ -7,7 +7,7 @@
 #ifndef IMGFS_INDEX_LAYER_BUILD_H
 #define IMGFS_INDEX_LAYER_BUILD_H
 
-#include "index/chunker.h"
+#include "index/index.h"
 
 struct layer_build_options {
 	uint32_t chunk_target;	  /* 0: CHUNK_TARGET_DEFAULT */
@@ -36,5 +36,26 @@ err_t layer_build_finish(struct layer_build *b, const struct digest *blob_digest
 			 uint64_t blob_size, const struct digest *diff_id, struct buf *out,
 			 struct diag *d) must_check;
 void layer_build_free(struct layer_build **b);
+
+/*
+ * The same from the stream alone, for a layer whose chunks are known already (by a published index)
+ * and were all decoded: what is left to prove is that the stream has the DiffID and gives the tree.
+ * layer_build_stream stands for new, layer_build_feed_stream for feed, layer_build_finish_stream
+ * for finish.
+ */
+struct layer_build *layer_build_stream(enum digest_alg diff_alg);
+/* layer_build_feed_stream - errors as layer_build_feed. */
+err_t layer_build_feed_stream(struct layer_build *b, const uint8_t *p, size_t n,
+			      struct diag *d) must_check;
+/*
+ * layer_build_finish_stream
+ * @info    blob digest and size, codec and chunk target to be recorded; its DiffID and stream size
+ *          are compared
+ * @chunks  the section CHUNKS; @windows the section WINDOWS, raw
+ * -EBADMSG names expected and found.
+ */
+err_t layer_build_finish_stream(struct layer_build *b, const struct index_info *info,
+				struct bytes chunks, struct bytes windows, struct buf *out,
+				struct diag *d) must_check;
 
 #endif

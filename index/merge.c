@@ -364,12 +364,10 @@ static err_t write_image(const struct merge *m, struct buf *out)
 	auto_buf struct buf layers = {0};
 	struct digest key;
 	struct tree_sections *ts;
-	uint64_t salt;
 	err_t err = layers_section(m, &key, &layers);
 	if (err)
 		return err;
-	memcpy(&salt, key.b, sizeof(salt));
-	err = tree_sections_new(m->tree, le64toh(salt), true, &ts);
+	err = tree_sections_new(m->tree, name_salt(&key), true, &ts);
 	if (err)
 		return err;
 	struct disk_image_meta meta = {.n_layers = put_le32((uint32_t)m->n_layers)};

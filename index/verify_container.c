@@ -186,7 +186,8 @@ static err_t verify_layer_meta(struct index *ix, struct disk_tree_meta *tree, st
 	if (n >= UINT32_MAX)
 		return broken(d, "12", "%llu chunks", (unsigned long long)n);
 	info->n_chunks = (uint32_t)n;
-	if (!ix->sections[SECTION_WINDOWS].p || ix->sections[SECTION_LAYERS].p)
+	if (!ix->sections[SECTION_WINDOWS].p || ix->sections[SECTION_LAYERS].p ||
+	    ix->sections[SECTION_HEADS].p)
 		return broken(d, "12", "sections of a layer index");
 	return TABLE(ix, SECTION_CHUNKS, n, chunks, d);
 }
@@ -221,7 +222,9 @@ static err_t verify_tables(struct index *ix, struct diag *d)
 	err_t err = TABLE(ix, SECTION_INODES, info->n_inodes, inodes, d);
 	if (!err)
 		err = TABLE(ix, SECTION_DIRENTS, info->n_dirents, dirents, d);
-	if (!err)
+	if (!err && ix->sections[SECTION_HEADS].p)
+		err = ix->sections[SECTION_DIGESTS].p ? broken(d, "12", "DIGESTS beside HEADS") : 0;
+	else if (!err)
 		err = TABLE(ix, SECTION_DIGESTS, (uint64_t)info->n_regular * SHA256_LEN, digests,
 			    d);
 	if (!err)

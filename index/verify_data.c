@@ -67,7 +67,8 @@ static err_t verify_files(const struct index *ix, struct diag *d)
 			err_t err = verify_sparse(ix, row, &next, d);
 			if (err)
 				return err;
-			if (memcmp(ix->digests + (uint64_t)i * SHA256_LEN, none, SHA256_LEN) != 0)
+			if (ix->digests &&
+			    memcmp(ix->digests + (uint64_t)i * SHA256_LEN, none, SHA256_LEN) != 0)
 				return broken(d, "31", "row %u: a sparse file with a digest", row);
 		} else if (size ? !data_fits(ix, ref, size) : ref != 0) {
 			return broken(d, "29", "row %u: %llu bytes at %llx", row,
@@ -78,10 +79,9 @@ static err_t verify_files(const struct index *ix, struct diag *d)
 }
 
 /* I33: the blob range suits the codec and what stands before it. */
-static bool blob_range_fits(const struct index *ix, const struct chunk *c,
+static bool blob_range_fits(const struct index_info *info, const struct chunk *c,
 			    const struct chunk *before)
 {
-	const struct index_info *info = &ix->info;
 	if (c->blob_len == 0 || c->blob_off > info->blob_size ||
 	    c->blob_len > info->blob_size - c->blob_off)
 		return false;
@@ -122,6 +122,12 @@ static bool start_fits(const struct chunk *c, bool first)
 	return inside || stored || !c->final_block;
 }
 
+bool chunk_fits(const struct index_info *info, const struct chunk *c, const struct chunk *before,
+		bool first)
+{
+	return blob_range_fits(info, c, before) && start_fits(c, first);
+}
+
 static err_t verify_chunks(const struct index *ix, struct diag *d)
 {
 	uint64_t stream = 0, windows = 0, windows_len = ix->sections[SECTION_WINDOWS].raw_len;
@@ -133,7 +139,7 @@ static err_t verify_chunks(const struct index *ix, struct diag *d)
 			return broken(d, "32", "chunk %u: stream %llu and %u more", i,
 				      (unsigned long long)c.stream_off, c.stream_len);
 		stream += c.stream_len;
-		if (!blob_range_fits(ix, &c, i ? &before : NULL))
+		if (!blob_range_fits(&ix->info, &c, i ? &before : NULL))
 			return broken(d, "33", "chunk %u: blob range %llu and %llu more", i,
 				      (unsigned long long)c.blob_off,
 				      (unsigned long long)c.blob_len);
@@ -176,8 +182,31 @@ static err_t verify_layers(const struct index *ix, struct diag *d)
 		       : broken(d, "37", "the image key is not that of the layers");
 }
 
+/* I38: HEADS has a row for each layer, and the heads fill the rest. */
+static err_t verify_heads(const struct index *ix, struct diag *d)
+{
+	static const struct disk_layer_head none;
+	const struct section *s = &ix->sections[SECTION_HEADS];
+	uint64_t at = (uint64_t)ix->info.n_layers * sizeof(none);
+	if (s->len < at)
+		return broken(d, "38", "HEADS has %llu bytes", (unsigned long long)s->len);
+	for (uint32_t i = 0; i < ix->info.n_layers; i++) {
+		struct disk_layer_head row;
+		memcpy(&row, s->p + i * sizeof(row), sizeof(row));
+		uint64_t len = get_le32(row.head_len);
+		bool absent = memcmp(&row, &none, sizeof(row)) == 0;
+		if (len > s->len - at || get_le32(row.reserved) ||
+		    (!absent && (len == 0 || get_le64(row.form_len) < len)))
+			return broken(d, "38", "the head of layer %u", i);
+		at += len;
+	}
+	return at == s->len ? 0 : broken(d, "38", "HEADS has bytes of no layer");
+}
+
 err_t verify_data(const struct index *ix, struct diag *d)
 {
 	err_t err = ix->info.kind == INDEX_IMAGE ? verify_layers(ix, d) : verify_chunks(ix, d);
+	if (!err && ix->sections[SECTION_HEADS].p)
+		err = verify_heads(ix, d);
 	return err ? err : verify_files(ix, d);
 }

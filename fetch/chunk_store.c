@@ -14,6 +14,7 @@
  */
 #include "fetch/store_priv.h"
 
+#include "fetch/chunk_table.h"
 #include "fetch/log.h"
 #include "index/decode.h"
 #include "index/le.h"
@@ -63,7 +64,7 @@ enum {
 struct chunk_store {
 	/* fixed after open */
 	struct store *store;
-	const struct index *ix;
+	const struct chunk_table *table;
 	uint32_t n_chunks;
 	char name[24]; /* for messages: the blob digest's first digits */
 	int data_fd;   /* -1: nothing can be kept */
@@ -73,32 +74,23 @@ struct chunk_store {
 	_Atomic(uint8_t) *map; /* NULL: nothing can be kept */
 	/* atomic; the map byte under which a chunk was verified in this process, 0: not yet */
 	_Atomic(uint8_t) *verified;
+	_Atomic(uint32_t) first_missing; /* for chunk_store_complete; relaxed */
 };
 
 /* --- opening --- */
 
-static void head_of(const struct index *ix, struct disk_map_head *head)
+static void head_of(const struct chunk_table *table, struct disk_map_head *head)
 {
-	const struct index_info *info = index_info(ix);
-	XXH3_state_t *hash = XXH3_createState();
-	BUG_ON(!hash || XXH3_64bits_reset(hash) != XXH_OK);
-	for (uint32_t i = 0; i < info->n_chunks; i++) {
-		struct chunk c;
-		index_chunk(ix, i, &c);
-		const le64 row[] = {put_le64(c.stream_off), put_le64(c.stream_len),
-				    put_le64(c.xxh3)};
-		XXH3_64bits_update(hash, row, sizeof(row));
-	}
+	const struct index_info *info = chunk_table_info(table);
 	*head = (struct disk_map_head){
 		.magic = MAP_MAGIC_BYTES,
 		.version = put_le32(MAP_VERSION),
 		.n_chunks = put_le32(info->n_chunks),
 		.stream_size = put_le64(info->stream_size),
-		.table_xxh3 = put_le64(XXH3_64bits_digest(hash)),
+		.table_xxh3 = put_le64(chunk_table_xxh3(table)),
 		.digest_alg = info->blob_digest.alg,
 	};
 	memcpy(head->blob_digest, info->blob_digest.b, DIGEST_MAX);
-	XXH3_freeState(hash);
 }
 
 static bool file_has_size(int fd, uint64_t size)
@@ -240,7 +232,7 @@ static void finish_old_drops(struct chunk_store *cs)
 static err_t open_files(struct chunk_store *cs, const char *dir)
 {
 	struct disk_map_head head;
-	head_of(cs->ix, &head);
+	head_of(cs->table, &head);
 	auto_fd int dir_fd = store_walk(cs->store, dir, true);
 	if (dir_fd < 0)
 		return dir_fd;
@@ -255,21 +247,28 @@ static err_t open_files(struct chunk_store *cs, const char *dir)
 	return err;
 }
 
-err_t chunk_store_open(struct store *s, const struct index *ix, struct chunk_store **out,
+/* Chunks that a published index decoded stay apart until it is proven: the XXH3 that guards them
+ * is the publisher's word (STORE.md, S14). */
+static const char *chunks_dir(const struct chunk_table *table, char buf[STORE_PATH_MAX])
+{
+	const struct digest *form = chunk_table_form(table);
+	return form ? store_published_dir(form, buf)
+		    : store_layer_dir(&chunk_table_info(table)->blob_digest, buf);
+}
+
+err_t chunk_store_open(struct store *s, const struct chunk_table *table, struct chunk_store **out,
 		       struct diag *d)
 {
-	const struct index_info *info = index_info(ix);
-	BUG_ON(info->kind != INDEX_LAYER);
+	const struct index_info *info = chunk_table_info(table);
 	char dir[STORE_PATH_MAX], hex[DIGEST_TEXT_MAX];
 	struct chunk_store *cs = new_of(struct chunk_store);
 	cs->store = s;
-	cs->ix = ix;
+	cs->table = table;
 	cs->n_chunks = info->n_chunks;
 	cs->data_fd = -1;
 	memcpy(cs->name, digest_hex(&info->blob_digest, hex), 12);
 	cs->verified = try_array(max_of(cs->n_chunks, 1u), 1, UINT32_MAX);
-	err_t err =
-		cs->verified ? open_files(cs, store_layer_dir(&info->blob_digest, dir)) : -ENOMEM;
+	err_t err = cs->verified ? open_files(cs, chunks_dir(table, dir)) : -ENOMEM;
 	if (err == -EPERM || err == -ENOMEM) {
 		chunk_store_close(&cs);
 		return fail_sys(d, ERR_STORE, err, "store %s", s->dir);
@@ -364,7 +363,7 @@ err_t chunk_store_read(struct chunk_store *cs, uint32_t chunk, uint32_t off, uin
 	if (!is_stored(state))
 		return -ENOENT;
 	struct chunk c;
-	index_chunk(cs->ix, chunk, &c);
+	chunk_table_get(cs->table, chunk, &c);
 	BUG_ON(off > c.stream_len || n > c.stream_len - off);
 	if (atomic_load_explicit(&cs->verified[chunk], memory_order_acquire) != state)
 		return first_touch(cs, chunk, &c, state, off, n, p);
@@ -398,7 +397,7 @@ err_t chunk_store_put(struct chunk_store *cs, uint32_t chunk, const uint8_t *dat
 	if ((state & STATE_MASK) == DROPPING)
 		return -EBUSY;
 	struct chunk c;
-	index_chunk(cs->ix, chunk, &c);
+	chunk_table_get(cs->table, chunk, &c);
 	err_t err = write_at(cs->data_fd, data, c.stream_len, c.stream_off);
 	if (err) {
 		store_note_error(cs->store, err, "chunk");
@@ -410,16 +409,12 @@ err_t chunk_store_put(struct chunk_store *cs, uint32_t chunk, const uint8_t *dat
 	return is_stored(state_of(cs, chunk)) ? 0 : -EBUSY;
 }
 
-void chunk_store_stored(const struct chunk_store *cs, uint32_t *chunks, uint64_t *bytes)
+bool chunk_store_complete(struct chunk_store *cs)
 {
-	*chunks = 0;
-	*bytes = 0;
-	for (uint32_t i = 0; i < cs->n_chunks; i++) {
-		if (!chunk_store_has(cs, i))
-			continue;
-		struct chunk c;
-		index_chunk(cs->ix, i, &c);
-		++*chunks;
-		*bytes += c.stream_len;
-	}
+	uint32_t at = atomic_load_explicit(&cs->first_missing, memory_order_relaxed);
+	while (at < cs->n_chunks && chunk_store_has(cs, at))
+		at++;
+	/* Only a place to begin: a chunk that is dropped behind it is found by who reads it. */
+	atomic_store_explicit(&cs->first_missing, at, memory_order_relaxed);
+	return at == cs->n_chunks;
 }

@@ -31,10 +31,11 @@ struct walk {
 static void piece_of_stream(const struct slot *slot, uint64_t stream_off, uint64_t len,
 			    struct piece *out)
 {
+	const struct chunk_table *table = slot_table(slot);
 	struct chunk row;
 	out->slot = slot;
-	out->chunk = index_chunk_at(slot->ix, stream_off);
-	index_chunk(slot->ix, out->chunk, &row);
+	out->chunk = chunk_table_at(table, stream_off);
+	chunk_table_get(table, out->chunk, &row);
 	out->off = (uint32_t)(stream_off - row.stream_off);
 	out->n = (uint32_t)min_of(len, (uint64_t)(row.stream_len - out->off));
 }
@@ -84,7 +85,7 @@ static bool serve_now(struct content *c, const struct piece *piece)
 
 /* --- waiting for what is missing --- */
 
-static void read_done(struct content *c, struct read_request *r, err_t err)
+void content_read_done(struct content *c, struct read_request *r, err_t err)
 {
 	if (err && err != -EINTR)
 		count(&c->counters.errors, 1);
@@ -93,13 +94,23 @@ static void read_done(struct content *c, struct read_request *r, err_t err)
 
 static void ticket_done(void *context, void *arg, err_t err)
 {
-	read_done(context, arg, err);
+	struct read_request *r = arg;
+	bool rows = r->for_rows;
+	r->for_rows = false;
+	if (rows && !err)
+		content_begin(context, r);
+	else
+		content_read_done(context, r, err);
 }
 
 static void fill_job(struct content *c, struct flight *f)
 {
 	struct chunk row;
-	index_chunk(c->slots[f->job.slot].ix, f->job.chunk, &row);
+	if (f->job.slot >= c->n_slots) {
+		content_rows_job(c, &f->job);
+		return;
+	}
+	chunk_table_get(slot_table(&c->slots[f->job.slot]), f->job.chunk, &row);
 	f->job.blob_off = row.blob_off;
 	f->job.blob_len = row.blob_len;
 	f->job.alone = row.codec == CHUNK_ZSTD_INNER;
@@ -178,7 +189,7 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 {
 	struct ticket *ticket = ticket_new(c->flights, 1 + count_pieces(*w), r, &r->state);
 	if (!ticket) {
-		read_done(c, r, -EIO);
+		content_read_done(c, r, -EIO);
 		return;
 	}
 	struct leads leads = {.n = 0};
@@ -190,16 +201,13 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 	ticket_close(c->flights, ticket);
 }
 
-void content_read_start(struct content *c, struct read_request *r)
+void content_begin(struct content *c, struct read_request *r)
 {
 	struct walk w = {c, r->row, r->off, r->off + r->n, r->buf};
 	struct piece piece;
 	uint32_t row = r->row;
 	uint64_t off = r->off;
 	size_t n = r->n;
-	r->state = NULL;
-	count(&c->counters.reads, 1);
-	count(&c->counters.read_bytes, n);
 	/* Readers first: what they miss is queued before what they may want next. The request may
 	 * be gone once it is done, but the content is not: see content_free. */
 	while (walk_next(&w, &piece)) {
@@ -210,7 +218,19 @@ void content_read_start(struct content *c, struct read_request *r)
 		return;
 	}
 	ahead_note(c, row, off, n, false);
-	read_done(c, r, 0);
+	content_read_done(c, r, 0);
+}
+
+void content_read_start(struct content *c, struct read_request *r)
+{
+	r->state = NULL;
+	r->for_rows = false;
+	count(&c->counters.reads, 1);
+	count(&c->counters.read_bytes, r->n);
+	if (content_is_disproved(c, r->row))
+		content_read_done(c, r, -EBADMSG);
+	else if (!content_rows_wait(c, r))
+		content_begin(c, r);
 }
 
 void content_read_cancel(struct content *c, struct read_request *r)
@@ -302,21 +322,48 @@ static uint32_t find_slot(const struct content *c, const struct digest *blob)
 	return c->n_slots;
 }
 
+/* The table that the image has of a layer: of its index, of its published form, or none yet. */
+static err_t table_of(struct content *c, uint32_t layer, struct chunk_table **out, struct diag *d)
+{
+	struct index_layer_head head;
+	*out = NULL;
+	if (c->image->layers[layer])
+		*out = chunk_table_of_index(c->image->layers[layer]);
+	else if (index_layer_head(c->image->tree, layer, &head))
+		return chunk_table_of_head(c->image->store, &head, out, d);
+	return 0;
+}
+
+err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table *table,
+			struct diag *d)
+{
+	err_t err = chunk_store_open(c->image->store, table, &slot->chunks, d);
+	if (err) {
+		chunk_table_free(&table);
+		return err;
+	}
+	atomic_store_explicit(&slot->table, table, memory_order_release);
+	content_show_state(c, slot,
+			   chunk_table_form(table) ? image_layer_state(c->image, slot->layer)
+						   : LAYER_PROVEN);
+	return 0;
+}
+
 static err_t add_layer(struct content *c, uint32_t layer, struct diag *d)
 {
-	const struct index *ix = c->image->layers[layer];
-	const struct index_info *info = index_info(ix);
-	uint32_t i = find_slot(c, &info->blob_digest);
+	const struct descriptor *desc = &c->image->manifest.layers[layer].desc;
+	struct chunk_table *table;
+	uint32_t i = find_slot(c, &desc->digest);
 	c->slot_of_layer[layer] = i;
 	if (i < c->n_slots)
 		return 0;
 	char hex[DIGEST_TEXT_MAX];
 	struct slot *slot = &c->slots[i];
-	*slot = (struct slot){
-		.ix = ix, .blob_digest = info->blob_digest, .blob_size = info->blob_size};
-	memcpy(slot->name, digest_hex(&info->blob_digest, hex), 12);
+	*slot = (struct slot){.layer = layer, .blob_digest = desc->digest, .blob_size = desc->size};
+	memcpy(slot->name, digest_hex(&desc->digest, hex), 12);
 	c->n_slots++;
-	return chunk_store_open(c->image->store, ix, &slot->chunks, d);
+	err_t err = table_of(c, layer, &table, d);
+	return err || !table ? err : content_slot_open(c, slot, table, d);
 }
 
 static err_t add_layers(struct content *c, struct diag *d)
@@ -342,7 +389,7 @@ static void start_engine(struct content *c, const struct content_options *option
 {
 	struct scheduler_options s = {
 		.workers = options->workers ? options->workers : CONTENT_WORKERS,
-		.n_slots = c->n_slots,
+		.n_slots = c->n_slots * 2,
 		.run = content_run_batch,
 		.tick = content_tick,
 		.arg = c,
@@ -354,6 +401,8 @@ static void start_engine(struct content *c, const struct content_options *option
 	c->flights = flights_new(c->scheduler, c->wait_for_ever ? INT64_MAX : c->budget_ms,
 				 ticket_done, c);
 	c->recent = recent_new();
+	c->nothing = chunk_data_new(0);
+	BUG_ON(!c->nothing);
 	c->ahead = ahead_new();
 }
 
@@ -366,6 +415,7 @@ err_t content_new(struct image *image, const struct content_options *options, st
 	c->image = image;
 	lock_init(&c->runs_lock);
 	TAILQ_INIT(&c->runs);
+	c->layer_states = options ? options->layer_states : NULL;
 	err_t err = add_layers(c, d);
 	if (err) {
 		content_free(&c);
@@ -386,6 +436,7 @@ static void stop_engine(struct content *c)
 	scheduler_free(&c->scheduler);
 	flights_free(&c->flights);
 	recent_free(&c->recent);
+	chunk_data_put(&c->nothing);
 	ahead_free(&c->ahead);
 }
 
@@ -396,8 +447,11 @@ void content_free(struct content **cp)
 	struct content *c = take(cp);
 	if (c->scheduler)
 		stop_engine(c);
-	for (uint32_t i = 0; i < c->n_slots; i++)
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct chunk_table *table = slot_table(&c->slots[i]);
 		chunk_store_close(&c->slots[i].chunks);
+		chunk_table_free(&table);
+	}
 	lock_fini(&c->runs_lock);
 	free(c->slots);
 	free(c->slot_of_layer);

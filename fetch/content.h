@@ -10,6 +10,8 @@
 
 #include "fetch/image.h"
 
+#include <stdatomic.h>
+
 struct content_options {
 	unsigned budget_s;  /* a reader waits at the most this long before an error; 0:
 			     * CONTENT_BUDGET_S
@@ -17,6 +19,9 @@ struct content_options {
 	bool wait_for_ever; /* --on-error=wait: retry until it works; readers can still be
 			       interrupted */
 	unsigned workers;   /* concurrent fetches; 0: CONTENT_WORKERS */
+	/* Where the state of each layer is shown (enum layer_state), INDEX_LAYERS_MAX of them,
+	 * which must outlive the content; NULL: nowhere. */
+	_Atomic(uint8_t) *layer_states;
 };
 #define CONTENT_BUDGET_S 60
 #define CONTENT_WORKERS	 8
@@ -47,6 +52,7 @@ struct read_request {
 	void (*done)(struct read_request *r, err_t err);
 	/* private to content */
 	void *state;
+	bool for_rows; /* state waits for chunk rows, not for bytes */
 };
 void content_read_start(struct content *c, struct read_request *r);
 

@@ -89,12 +89,14 @@ static bool start_run(struct content *c, const struct extent *run, uint64_t len,
 		      struct leads *leads)
 {
 	uint32_t slot = c->slot_of_layer[run->layer];
-	const struct index *ix = c->slots[slot].ix;
+	const struct chunk_table *table = slot_table(&c->slots[slot]);
 	struct chunk row;
 	uint64_t at = run->stream_off, end = run->stream_off + len;
+	if (!table || !content_rows_ahead(c, slot, at, len))
+		return false;
 	while (at < end) {
-		uint32_t chunk = index_chunk_at(ix, at);
-		index_chunk(ix, chunk, &row);
+		uint32_t chunk = chunk_table_at(table, at);
+		chunk_table_get(table, chunk, &row);
 		if (row.codec == CHUNK_ZSTD_INNER || !chunk_store_keeps(c->slots[slot].chunks) ||
 		    !start_chunk(c, slot, chunk, leads))
 			return false;

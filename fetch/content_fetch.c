@@ -80,15 +80,12 @@ void range_close(struct range_reader *r)
 
 /* --- what becomes of a flight --- */
 
-static struct flight *flight_of(struct job *job)
-{
-	return (struct flight *)((char *)job - offsetof(struct flight, job));
-}
-
 void content_keep(struct content *c, uint32_t slot, uint32_t chunk, struct chunk_data *data)
 {
 	if (chunk_store_put(c->slots[slot].chunks, chunk, data->bytes) != 0)
 		recent_add(c->recent, slot, chunk, data);
+	else
+		content_prove_soon(c, slot);
 }
 
 /* Answer first: the disk must not stand between the bytes and those who wait. The flight stays
@@ -107,7 +104,7 @@ static struct chunk_data *stored_data(struct content *c, const struct slot *slot
 	if (data || !chunk_store_has(slot->chunks, chunk))
 		return data;
 	struct chunk row;
-	index_chunk(slot->ix, chunk, &row);
+	chunk_table_get(slot_table(slot), chunk, &row);
 	data = chunk_data_new(row.stream_len);
 	if (data && chunk_store_read(slot->chunks, chunk, 0, row.stream_len, data->bytes) != 0)
 		chunk_data_put(&data);
@@ -217,14 +214,16 @@ struct batch {
 };
 
 /* Decode one chunk out of verified blob bytes: 0, -EBADMSG, -ENOMEM. */
-static err_t decode(struct batch *b, const struct chunk *row, struct bytes blob,
+static err_t decode(struct batch *b, uint32_t chunk, const struct chunk *row, struct bytes blob,
 		    struct chunk_data **out)
 {
 	auto_buf struct buf window = {0};
 	struct chunk_data *data = chunk_data_new(row->stream_len);
 	if (!data)
 		return -ENOMEM;
-	err_t err = index_chunk_window(b->slot->ix, row, &window);
+	err_t err = chunk_table_window(slot_table(b->slot), chunk, &window);
+	if (err == -EBADMSG && content_rows_again(b->c, b->slot, chunk) == 0)
+		err = chunk_table_window(slot_table(b->slot), chunk, &window);
 	if (!err)
 		err = chunk_decode(row, blob, buf_bytes(&window), INFLATE_BEST, data->bytes);
 	if (!err)
@@ -269,7 +268,7 @@ static bool finish_chunk(struct batch *b)
 		return true;
 	}
 	b->next++;
-	err_t err = decode(b, row, blob, &data);
+	err_t err = decode(b, f->job.chunk, row, blob, &data);
 	if (err)
 		undecodable(b, f, row, err);
 	else
@@ -305,11 +304,11 @@ static err_t read_batch(struct batch *b, struct range_reader *r, struct diag *d)
 
 /* The most patient waiter decides how long the request may take; what nobody waits for has the
  * budget, and so has each of the attempts of those who wait for ever. */
-static int64_t deadline_of(struct batch *b)
+int64_t content_deadline(struct content *c, struct flight *const *flights, size_t n)
 {
-	int64_t latest_ms = INT64_MIN, until_ms, attempt_ms = now_ms() + b->c->budget_ms;
-	for (size_t i = b->next; i < b->n; i++)
-		if (flight_patience(b->c->flights, b->flights[i], &until_ms))
+	int64_t latest_ms = INT64_MIN, until_ms, attempt_ms = now_ms() + c->budget_ms;
+	for (size_t i = 0; i < n; i++)
+		if (flight_patience(c->flights, flights[i], &until_ms))
 			latest_ms = max_of(latest_ms, until_ms);
 	return latest_ms == INT64_MIN ? attempt_ms : min_of(latest_ms, attempt_ms);
 }
@@ -332,7 +331,8 @@ static err_t fetch_range(struct batch *b, struct diag *d)
 	if (!b->bytes)
 		return fail(d, ERR_OTHER, -ENOMEM, "no memory for a range of %llu bytes",
 			    (unsigned long long)b->len);
-	err_t err = range_open(b->c, b->slot, b->kept, b->off, b->len, deadline_of(b), &r, d);
+	int64_t deadline_ms = content_deadline(b->c, b->flights + b->next, b->n - b->next);
+	err_t err = range_open(b->c, b->slot, b->kept, b->off, b->len, deadline_ms, &r, d);
 	if (!err)
 		err = read_batch(b, &r, d);
 	range_close(&r);
@@ -375,6 +375,10 @@ static bool still_needed(struct content *c, struct flight *f)
 void content_run_batch(void *arg, struct job **jobs, size_t n)
 {
 	struct batch b = {.c = arg};
+	if (jobs[0]->slot >= b.c->n_slots) {
+		content_run_rows(arg, jobs, n);
+		return;
+	}
 	b.slot = &b.c->slots[jobs[0]->slot];
 	for (size_t i = 0; i < n; i++) {
 		struct flight *f = flight_of(jobs[i]);
@@ -385,7 +389,7 @@ void content_run_batch(void *arg, struct job **jobs, size_t n)
 			content_run_frame(b.c, f);
 			return;
 		}
-		index_chunk(b.slot->ix, f->job.chunk, &b.rows[b.n]);
+		chunk_table_get(slot_table(b.slot), f->job.chunk, &b.rows[b.n]);
 		b.flights[b.n++] = f;
 	}
 	if (b.n)

@@ -62,12 +62,13 @@ static void board_locked(struct content *c, struct frame_run *run, struct flight
 }
 
 /* Blob ranges ascend, so the chunks of a frame are found by bisection on either side. */
-static uint32_t frame_edge(const struct index *ix, uint32_t low, uint32_t high, uint64_t blob_off)
+static uint32_t frame_edge(const struct chunk_table *table, uint32_t low, uint32_t high,
+			   uint64_t blob_off)
 {
 	while (low < high) {
 		struct chunk row;
 		uint32_t mid = low + (high - low) / 2;
-		index_chunk(ix, mid, &row);
+		chunk_table_get(table, mid, &row);
 		if (row.blob_off < blob_off)
 			low = mid + 1;
 		else
@@ -78,15 +79,16 @@ static uint32_t frame_edge(const struct index *ix, uint32_t low, uint32_t high, 
 
 static struct frame_run *new_run(struct content *c, const struct flight *f, const struct chunk *row)
 {
-	const struct index *ix = c->slots[f->job.slot].ix;
+	const struct chunk_table *table = slot_table(&c->slots[f->job.slot]);
 	struct frame_run *run = new_of(struct frame_run);
 	run->c = c;
 	run->slot = f->job.slot;
 	run->blob_off = row->blob_off;
 	run->blob_len = row->blob_len;
-	run->first = frame_edge(ix, 0, f->job.chunk, row->blob_off);
-	run->last =
-		frame_edge(ix, f->job.chunk + 1, index_info(ix)->n_chunks, row->blob_off + 1) - 1;
+	run->first = frame_edge(table, 0, f->job.chunk, row->blob_off);
+	run->last = frame_edge(table, f->job.chunk + 1, chunk_table_info(table)->n_chunks,
+			       row->blob_off + 1) -
+		    1;
 	run->passed = run->first;
 	atomic_init(&run->progress_ms, now_ms());
 	TAILQ_INIT(&run->aboard);
@@ -139,7 +141,7 @@ static err_t begin_chunk(struct frame_run *run)
 	run->have = 0;
 	if (run->chunk > run->last)
 		return 0;
-	index_chunk(run->c->slots[run->slot].ix, run->chunk, &run->row);
+	chunk_table_get(slot_table(&run->c->slots[run->slot]), run->chunk, &run->row);
 	run->data = chunk_data_new(run->row.stream_len);
 	return run->data ? 0 : -ENOMEM;
 }
@@ -280,7 +282,7 @@ static void end_run(struct content *c, struct frame_run *run, err_t err)
 static bool board(struct content *c, struct flight *f, struct frame_run **own)
 {
 	struct chunk row;
-	index_chunk(c->slots[f->job.slot].ix, f->job.chunk, &row);
+	chunk_table_get(slot_table(&c->slots[f->job.slot]), f->job.chunk, &row);
 	struct frame_run *fresh = new_run(c, f, &row);
 	lock_take(&c->runs_lock);
 	struct frame_run *run = find_run_locked(c, f->job.slot, row.blob_off);

@@ -8,14 +8,23 @@
 #ifndef IMGFS_FETCH_CONTENT_PRIV_H
 #define IMGFS_FETCH_CONTENT_PRIV_H
 
+#include "fetch/chunk_table.h"
 #include "fetch/content.h"
 #include "fetch/flight.h"
 #include "fetch/lock.h"
 
-/* One distinct blob of the image; layers with the same blob share it. */
+/*
+ * One distinct blob of the image; layers with the same blob share it. What is fetched of it has two
+ * numbers for the scheduler and the flights: `slot` for chunks, n_slots + `slot` for what must be
+ * there before chunks can be named (content_rows.c).
+ */
 struct slot {
-	const struct index *ix;
-	struct chunk_store *chunks;
+	/* set once, with release order; NULL while the layer is not indexed */
+	_Atomic(struct chunk_table *) table;
+	struct chunk_store *chunks; /* fixed before table is set */
+	uint32_t layer;		    /* the lowest of the image with this blob */
+	_Atomic(bool) disproved;    /* its published index has lied: nothing of it is served */
+	_Atomic(bool) proven;	    /* here, after it was read by a published index */
 	struct digest blob_digest;
 	uint64_t blob_size;
 	char name[24]; /* for messages: the digest's first digits */
@@ -29,6 +38,12 @@ struct counters {
 static inline void count(_Atomic(uint64_t) *counter, uint64_t n)
 {
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* slot_table - NULL: not indexed. */
+static inline struct chunk_table *slot_table(const struct slot *slot)
+{
+	return atomic_load_explicit(&slot->table, memory_order_acquire);
 }
 
 struct recent;
@@ -49,6 +64,7 @@ struct content {
 	struct flight_table *flights;
 	struct recent *recent;
 	struct ahead *ahead;
+	struct chunk_data *nothing; /* what a flight for rows lands with */
 
 	struct lock runs_lock;
 	/* under runs_lock; see content_frame.c */
@@ -56,10 +72,18 @@ struct content {
 
 	/* atomic, relaxed */
 	_Atomic(bool) stopping;
+	_Atomic(bool) any_disproved;
+	_Atomic(bool) judging;		/* the merged tree, right now */
+	_Atomic(uint8_t) *layer_states; /* borrowed; or NULL */
 	struct counters counters;
 };
 
 /* --- content.c --- */
+
+/* content_begin - a read whose chunk rows are all there, from its beginning. */
+void content_begin(struct content *c, struct read_request *r);
+/* content_read_done - the end of a read. */
+void content_read_done(struct content *c, struct read_request *r, err_t err);
 
 /* content_submit - hand flights that the caller owns to the scheduler, at most BATCH_MAX at a time;
  * they fail if that is not possible. */
@@ -110,6 +134,44 @@ err_t range_open(struct content *c, const struct slot *slot, bool kept, uint64_t
 err_t range_read(struct content *c, struct range_reader *r, void *p, size_t n,
 		 struct diag *d) must_check;
 void range_close(struct range_reader *r);
+
+/* content_deadline - by when a request for these flights must have ended: what their most patient
+ * waiter gives it, at the most the budget. */
+int64_t content_deadline(struct content *c, struct flight *const *flights, size_t n);
+
+/* --- content_rows.c --- */
+
+/* content_rows_wait - true when rows that the read needs are missing: it is then begun
+ * (content_begin) or ended when they are there. */
+bool content_rows_wait(struct content *c, struct read_request *r);
+/* content_rows_ahead - whether the rows of stream bytes are there; asks for them if not. */
+bool content_rows_ahead(struct content *c, uint32_t slot, uint64_t off, uint64_t len);
+/* content_rows_job - what the scheduler has to know of a flight for rows. */
+void content_rows_job(struct content *c, struct job *job);
+/* content_run_rows - the scheduler's `run` for them. */
+void content_run_rows(struct content *c, struct job **jobs, size_t n);
+/* content_rows_again - fetch a group whose copy in the store has rotted; 0 or -errno. */
+err_t content_rows_again(struct content *c, const struct slot *slot, uint32_t chunk) must_check;
+/* content_slot_open - the chunks of a slot whose table is known: afterwards it can be read. */
+err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table *table,
+			struct diag *d) must_check;
+
+/* --- content_prove.c --- */
+
+/* The flight that stands for a slot's proof, under the numbers of its groups. */
+#define PROOF_GROUP UINT32_MAX
+
+/* content_show_state - of all layers of a slot, where states are shown. */
+void content_show_state(struct content *c, const struct slot *slot, enum layer_state state);
+/* content_prove_soon - something of the slot was kept: if that was the last thing missing, its
+ * proof is queued behind everything else. */
+void content_prove_soon(struct content *c, uint32_t slot);
+/* content_run_proof - the full pass over a slot whose chunks are all stored. */
+void content_run_proof(struct content *c, struct slot *slot, struct flight *f);
+/* content_prove_tree - when all layers are proven: merge them, and compare with the tree in use. */
+void content_prove_tree(struct content *c);
+/* content_is_disproved - whether a file has bytes in a disproved slot. */
+bool content_is_disproved(struct content *c, uint32_t row);
 
 /* --- content_frame.c --- */
 

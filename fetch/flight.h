@@ -77,6 +77,12 @@ struct flight {
 	TAILQ_ENTRY(flight) in_run;
 };
 
+/* flight_of - the flight that a job is embedded in. */
+static inline struct flight *flight_of(struct job *job)
+{
+	return (struct flight *)((char *)job - offsetof(struct flight, job));
+}
+
 /*
  * flights_new
  * @scheduler  borrowed; told of deadlines and of joined flights' new priority. NULL in tests

@@ -30,11 +30,14 @@ static err_t open_image(struct image *image, const char *reference, struct diag 
 	if (!err)
 		err = open_source(image, d);
 	if (!err)
+		err = trust_new(&image->options.trust, &image->ref, &image->trust, d);
+	if (!err)
 		err = image_resolve(image, &wanted, platform != NULL, d);
 	/* The texts belong to the caller, who may drop them now. */
 	image->options.platform = NULL;
 	image->options.registry.authfile = NULL;
 	image->options.registry.token_host = NULL;
+	image->options.trust = (struct trust_options){0};
 	return err;
 }
 
@@ -59,8 +62,10 @@ bool image_may_fetch(const struct image *image)
 
 err_t image_prepare(struct image *image, struct diag *d)
 {
-	BUG_ON(image->layers);
-	err_t err = image_load_layers(image, d);
+	BUG_ON(image->tree);
+	err_t err = image_load_tree(image) ? image_use_index(image, d) : 0;
+	if (!err)
+		err = image_load_layers(image, d);
 	if (!err)
 		err = image_merge_layers(image, d);
 	if (err)
@@ -76,6 +81,8 @@ void image_close(struct image **image_ptr)
 	image_unload(image);
 	if (image->source)
 		source_free(&image->source);
+	artifact_fini(&image->artifact);
+	trust_free(&image->trust);
 	manifest_fini(&image->manifest);
 	image_config_fini(&image->config);
 	ref_fini(&image->ref);
@@ -92,6 +99,34 @@ bool image_layer_indexed(struct image *image, size_t layer)
 	bool agrees = image_index_agrees(ix, desc);
 	index_close(&ix);
 	return agrees;
+}
+
+const char *layer_state_name(enum layer_state s)
+{
+	static const char *const names[] = {
+		[LAYER_UNINDEXED] = "unindexed", [LAYER_HINT] = "hint",
+		[LAYER_SIGNED] = "signed",	 [LAYER_BOUND] = "bound",
+		[LAYER_PROVEN] = "proven",	 [LAYER_DISPROVED] = "disproved",
+	};
+	return (unsigned)s < ARRAY_LEN(names) ? names[s] : "unknown";
+}
+
+enum layer_state image_layer_state(struct image *image, size_t layer)
+{
+	static const enum layer_state states[] = {
+		[TRUST_HINT] = LAYER_HINT,
+		[TRUST_SIGNED] = LAYER_SIGNED,
+		[TRUST_BOUND] = LAYER_BOUND,
+		[TRUST_PROVEN] = LAYER_PROVEN,
+	};
+	BUG_ON(layer >= image->manifest.n_layers);
+	if ((image->layers && image->layers[layer]) || image_layer_indexed(image, layer))
+		return LAYER_PROVEN;
+	for (size_t i = 0; image->published && i < image->artifact.n_layers; i++)
+		if (digest_equal(&image->artifact.layers[i].layer,
+				 &image->manifest.layers[layer].desc.digest))
+			return states[image->trusted];
+	return LAYER_UNINDEXED;
 }
 
 struct indexer_job image_indexer_job(const struct image *image, size_t layer)

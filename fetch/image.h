@@ -8,9 +8,26 @@
 #ifndef IMGFS_FETCH_IMAGE_H
 #define IMGFS_FETCH_IMAGE_H
 
-#include "fetch/manifest.h"
+#include "fetch/manifest_artifact.h"
 #include "fetch/registry.h"
 #include "fetch/store.h"
+#include "fetch/trust.h"
+
+/* A layer whose blob is no larger needs no published index: it is fetched whole at the first touch
+ * and indexed here. */
+#define SMALL_LAYER_DEFAULT (UINT64_C(1) << 20)
+
+/* What a layer's reads rest on. */
+enum layer_state {
+	LAYER_UNINDEXED, /* no index yet */
+	LAYER_HINT,	 /* a published index: see enum trust_state */
+	LAYER_SIGNED,
+	LAYER_BOUND,
+	LAYER_PROVEN,	 /* an index built or proven here */
+	LAYER_DISPROVED, /* its published index has lied: reads fail */
+};
+/* layer_state_name - "unindexed", "hint", "signed", "bound", "proven", "disproved". */
+const char *layer_state_name(enum layer_state s);
 
 struct image_options {
 	const char *platform; /* --platform; NULL: this machine's */
@@ -18,24 +35,40 @@ struct image_options {
 	uint32_t chunk_target;	/* for indexes that have to be built; 0: default */
 	unsigned index_threads; /* layers indexed side by side; 0: one a processor, 4 at the most */
 	bool offline;		/* only what the store has */
+	bool find_index;	/* use a published index where the store has none proven */
+	struct trust_options trust; /* which one */
+	uint64_t small_layer;	    /* bytes; 0: SMALL_LAYER_DEFAULT */
 };
 
 struct image {
 	struct ref ref;
 	struct digest digest;	  /* of the platform's manifest */
 	struct digest top_digest; /* of what the reference named (the image index, or the same) */
+	uint64_t manifest_size;
+	char manifest_type[128]; /* media type; "" when nobody says */
 	struct manifest manifest;
 	struct image_config config;
 	struct source *source; /* owned */
 	struct store *store;   /* borrowed */
 	struct image_options options;
+	/* The published index that will be or is used, if `published`. */
+	bool published;
+	enum trust_state trusted; /* what vouches for it */
+	struct digest artifact_digest;
+	struct artifact artifact;
 	/* after image_prepare */
 	/* Layer indexes, bottom first, in the manifest's order; owned. A blob that is listed twice
-	 * has one index, which stands twice here. */
+	 * has one index, which stands twice here. NULL: the layer is read by its published index,
+	 * or is small and will be indexed at its first touch. */
 	struct index **layers;
 	struct index *tree; /* the image index; owned */
-	/* private: the bytes of indexes that the store could not keep; see image_layers.c */
+	/* private: the digest that a verified manifest names (image_resolve.c), the user's choices,
+	 * and the bytes of indexes that the store could not keep (image_layers.c) */
+	struct digest named_artifact;
+	struct digest untrusted; /* a published index that nothing vouched for; or unset */
+	struct trust *trust;
 	struct buf *layer_files;
+	struct buf *borrowed; /* by layer: the published form its index was taken from, or empty */
 	struct buf tree_file;
 };
 
@@ -54,6 +87,22 @@ void image_close(struct image **image);
 
 /* Whether a layer's index is in the store already (opened and proved), without building it. */
 bool image_layer_indexed(struct image *image, size_t layer);
+
+/*
+ * image_index_layer - the index of a layer for which image_prepare left NULL, from its blob
+ * Kept in the store, or in memory; *out is the image's. Errors of indexer_run. One caller a layer
+ * at a time. Cost: fetches the whole layer.
+ */
+err_t image_index_layer(struct image *image, size_t layer, const struct index **out,
+			struct diag *d) must_check;
+
+/* image_layer_state - LAYER_PROVEN for a layer whose index is the store's or image->layers', else
+ * what its published index is worth. */
+enum layer_state image_layer_state(struct image *image, size_t layer);
+
+/* image_reject_index - the published index in use has lied: it is forgotten, and not used again.
+ * What is open goes on as it is. */
+void image_reject_index(struct image *image);
 
 /* image_layer_rebuild - the index of one layer, made again from its kept blob or its source, and
  * stored nowhere: for `imgfs index verify`, which compares. Appended to an empty buffer. */

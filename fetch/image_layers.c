@@ -70,15 +70,11 @@ static struct index *layer_from_store(struct image *image, const struct layer_de
 	return NULL;
 }
 
-/*
- * Keep a new index in the store and map it from there; where that fails, *file keeps the bytes and
- * the index lives on them.
- */
-static err_t keep_index(struct store *store, enum index_kind kind, const struct digest *name,
-			struct buf *file, struct index **out, struct diag *d)
+err_t image_keep_index(struct image *image, enum index_kind kind, const struct digest *name,
+		       struct buf *file, struct index **out, struct diag *d)
 {
-	err_t err = store_index_put(store, kind, name, buf_bytes(file));
-	if (!err && !store_index_get(store, kind, name, out)) {
+	err_t err = store_index_put(image->store, kind, name, buf_bytes(file));
+	if (!err && !store_index_get(image->store, kind, name, out)) {
 		buf_fini(file);
 		return 0;
 	}
@@ -87,22 +83,37 @@ static err_t keep_index(struct store *store, enum index_kind kind, const struct 
 	return index_open_bytes(buf_bytes(file), out, d);
 }
 
-static err_t index_layer_blob(struct workshop *w, size_t layer, struct diag *d)
+static err_t index_blob(struct image *image, size_t layer, atomic_bool *cancelled, struct diag *d)
 {
-	struct image *image = w->image;
 	struct indexer_job job = image_indexer_job(image, layer);
-	job.cancelled = &w->cancelled;
+	job.cancelled = cancelled;
 	struct buf *file = &image->layer_files[layer];
 	err_t err = indexer_run(&job, file, d);
 	if (!err)
-		err = keep_index(image->store, INDEX_LAYER, &job.layer->desc.digest, file,
-				 &image->layers[layer], d);
+		err = image_keep_index(image, INDEX_LAYER, &job.layer->desc.digest, file,
+				       &image->layers[layer], d);
 	if (!err && !image_index_agrees(image->layers[layer], job.layer))
 		err = fail(d, ERR_INTEGRITY, -EBADMSG, "its index does not fit the manifest");
 	char text[DIGEST_TEXT_MAX];
 	if (err)
 		diag_prepend(d, "layer %zu of %zu (%s)", layer + 1, image->manifest.n_layers,
 			     digest_text(&job.layer->desc.digest, text));
+	return err;
+}
+
+err_t image_index_layer(struct image *image, size_t layer, const struct index **out, struct diag *d)
+{
+	BUG_ON(layer >= image->manifest.n_layers);
+	err_t err = 0;
+	/* An attempt that failed has left nothing but bytes. */
+	buf_fini(&image->layer_files[layer]);
+	if (!image->layers[layer])
+		image->layers[layer] = layer_from_store(image, &image->manifest.layers[layer]);
+	if (!image->layers[layer])
+		err = index_blob(image, layer, NULL, d);
+	if (err)
+		index_close(&image->layers[layer]);
+	*out = image->layers[layer];
 	return err;
 }
 
@@ -128,7 +139,7 @@ static void *workshop_run(void *arg)
 	size_t at;
 	while (!atomic_load(&w->cancelled) && (at = atomic_fetch_add(&w->next, 1)) < w->n) {
 		struct diag diag = DIAG_INIT;
-		err_t err = index_layer_blob(w, w->layers[at], &diag);
+		err_t err = index_blob(w->image, w->layers[at], &w->cancelled, &diag);
 		if (err)
 			stop_others(w, err, &diag);
 	}
@@ -162,6 +173,27 @@ static err_t index_missing(struct image *image, const size_t *layers, size_t n, 
 	return w.err;
 }
 
+/* Whether a layer can be read, now or at its first touch, without an index here. */
+static bool can_wait(const struct image *image, size_t layer)
+{
+	struct index_layer_head head;
+	uint64_t small = image->options.small_layer;
+	if (!image->tree)
+		return false;
+	return index_layer_head(image->tree, (uint32_t)layer, &head) ||
+	       image->manifest.layers[layer].desc.size <= (small ? small : SMALL_LAYER_DEFAULT);
+}
+
+void image_rooms_make(struct image *image)
+{
+	size_t n = image->manifest.n_layers + 1;
+	if (image->layers)
+		return;
+	image->layers = xcalloc(n, sizeof(*image->layers));
+	image->layer_files = xcalloc(n, sizeof(*image->layer_files));
+	image->borrowed = xcalloc(n, sizeof(*image->borrowed));
+}
+
 err_t image_load_layers(struct image *image, struct diag *d)
 {
 	const struct manifest *m = &image->manifest;
@@ -170,13 +202,13 @@ err_t image_load_layers(struct image *image, struct diag *d)
 		return err;
 	size_t missing[MANIFEST_LAYERS_MAX], n = 0;
 	BUG_ON(m->n_layers > MANIFEST_LAYERS_MAX);
-	image->layers = xcalloc(m->n_layers + 1, sizeof(*image->layers));
-	image->layer_files = xcalloc(m->n_layers + 1, sizeof(*image->layer_files));
+	image_rooms_make(image);
 	for (size_t i = 0; i < m->n_layers; i++) {
 		if (first_of(m, i) != i)
 			continue;
-		image->layers[i] = layer_from_store(image, &m->layers[i]);
 		if (!image->layers[i])
+			image->layers[i] = layer_from_store(image, &m->layers[i]);
+		if (!image->layers[i] && !can_wait(image, i))
 			missing[n++] = i;
 	}
 	if (n)
@@ -186,26 +218,38 @@ err_t image_load_layers(struct image *image, struct diag *d)
 	return err;
 }
 
-/* Whether a stored image index was merged from just these layers. */
-static bool tree_agrees(const struct image *image, const struct index *tree)
+bool image_tree_agrees(const struct image *image, const struct index *tree)
 {
 	const struct index_info *info = index_info(tree);
 	if (info->kind != INDEX_IMAGE || info->n_layers != image->manifest.n_layers)
 		return false;
 	for (uint32_t i = 0; i < info->n_layers; i++) {
-		const struct index_info *layer = index_info(image->layers[i]);
+		const struct layer_desc *layer = &image->manifest.layers[i];
 		struct index_layer merged;
 		index_layer(tree, i, &merged);
-		if (!digest_equal(&merged.blob_digest, &layer->blob_digest) ||
+		if (!digest_equal(&merged.blob_digest, &layer->desc.digest) ||
 		    !digest_equal(&merged.diff_id, &layer->diff_id) ||
-		    merged.blob_size != layer->blob_size ||
-		    merged.stream_size != layer->stream_size)
+		    merged.blob_size != layer->desc.size)
 			return false;
 	}
 	return true;
 }
 
-static void key_of(const struct image *image, struct digest *out)
+/* A stored tree, or a published one, is as good as the streams that its extents point into: where a
+ * layer's index is at hand, the two must agree. */
+static bool streams_agree(const struct image *image, const struct index *tree)
+{
+	for (uint32_t i = 0; i < image->manifest.n_layers; i++) {
+		struct index_layer merged;
+		index_layer(tree, i, &merged);
+		if (image->layers[i] &&
+		    merged.stream_size != index_info(image->layers[i])->stream_size)
+			return false;
+	}
+	return true;
+}
+
+void image_key(const struct image *image, struct digest *out)
 {
 	size_t n = image->manifest.n_layers;
 	auto_free struct digest *digests = xcalloc(n + 1, sizeof(*digests));
@@ -214,26 +258,62 @@ static void key_of(const struct image *image, struct digest *out)
 	image_key_of(digests, n, out);
 }
 
-err_t image_merge_layers(struct image *image, struct diag *d)
+err_t image_load_tree(struct image *image)
 {
 	struct digest key;
-	key_of(image, &key);
 	struct index *tree = NULL;
-	if (!store_index_get(image->store, INDEX_IMAGE, &key, &tree)) {
-		if (tree_agrees(image, tree)) {
-			image->tree = tree;
-			return 0;
-		}
+	image_key(image, &key);
+	if (store_index_get(image->store, INDEX_IMAGE, &key, &tree))
+		return -ENOENT;
+	if (!image_tree_agrees(image, tree)) {
 		index_close(&tree);
+		return -ENOENT;
 	}
+	image->tree = tree;
+	return 0;
+}
+
+/* What was merged from other than proven layers is no proven tree. */
+static bool has_borrowed(const struct image *image)
+{
+	for (size_t i = 0; i < image->manifest.n_layers; i++)
+		if (image->borrowed[i].n)
+			return true;
+	return false;
+}
+
+static err_t merge(struct image *image, struct diag *d)
+{
+	struct digest key;
+	image_key(image, &key);
 	err_t err = merge_layers((const struct index *const *)image->layers,
 				 image->manifest.n_layers, &image->tree_file, d);
-	if (!err)
-		err = keep_index(image->store, INDEX_IMAGE, &key, &image->tree_file, &image->tree,
-				 d);
+	if (!err && has_borrowed(image))
+		err = index_open_bytes(buf_bytes(&image->tree_file), &image->tree, d);
+	else if (!err)
+		err = image_keep_index(image, INDEX_IMAGE, &key, &image->tree_file, &image->tree,
+				       d);
 	if (err)
 		diag_prepend(d, "merge the layers");
 	return err;
+}
+
+err_t image_merge_layers(struct image *image, struct diag *d)
+{
+	if (image->tree && streams_agree(image, image->tree))
+		return 0;
+	if (image->tree) {
+		/* Which of the two lies is not known: nothing but the layers decides. */
+		log_warn("index.disagrees", "image=tree next=\"index the layers\"");
+		if (image->published)
+			image_reject_index(image);
+		image->published = false;
+		image_unload(image);
+		err_t err = image_load_layers(image, d);
+		if (err)
+			return err;
+	}
+	return merge(image, d);
 }
 
 void image_unload(struct image *image)
@@ -245,7 +325,9 @@ void image_unload(struct image *image)
 			continue;
 		index_close(&image->layers[i]);
 		buf_fini(&image->layer_files[i]);
+		buf_fini(&image->borrowed[i]);
 	}
 	free(take(&image->layers));
 	free(take(&image->layer_files));
+	free(take(&image->borrowed));
 }

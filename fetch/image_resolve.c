@@ -83,9 +83,14 @@ static err_t get_top_directly(struct image *image, struct document *out, struct 
 	return err;
 }
 
+/* A HEAD saves the manifest where the store may have it; where it knows nothing of the tag, the
+ * manifest is wanted anyway. */
 static err_t get_top_by_tag(struct image *image, struct document *out, struct diag *d)
 {
-	struct digest named;
+	struct digest named, last;
+	auto_free char *text = ref_text(&image->ref);
+	if (image->ref.kind == REF_REGISTRY && store_tag_get(image->store, text, &last))
+		return get_top_directly(image, out, d);
 	err_t err = source_head(image->source, &image->ref, &named, d);
 	if (!err)
 		err = get_manifest(image, &named, out, d);
@@ -142,6 +147,7 @@ static err_t descend(struct image *image, const struct platform *wanted, struct 
 		return err;
 	if (desc.has_platform)
 		*has_platform = true;
+	image->named_artifact = desc.artifact;
 	err = get_manifest(image, &desc.digest, &child, d);
 	if (!err)
 		err = check_descriptor(&child, &desc, d);
@@ -172,6 +178,22 @@ static err_t descend_to_image(struct image *image, const struct platform *wanted
 	}
 }
 
+/* The config that the published index carries, if it is this image's. */
+static bool carried_config(struct image *image, struct document *out)
+{
+	const struct buf *bytes = &image->artifact.config_bytes;
+	const struct descriptor *desc = &image->manifest.config;
+	struct digest found;
+	if (!image->published || bytes->n != desc->size)
+		return false;
+	digest_of(desc->digest.alg, bytes->p, bytes->n, &found);
+	if (!digest_equal(&found, &desc->digest) || buf_append(&out->bytes, bytes->p, bytes->n))
+		return false;
+	out->digest = found;
+	keep_document(image, out);
+	return true;
+}
+
 static err_t get_config(struct image *image, struct document *out, struct diag *d)
 {
 	const struct descriptor *desc = &image->manifest.config;
@@ -185,6 +207,8 @@ static err_t get_config(struct image *image, struct document *out, struct diag *
 			    "descriptor",
 			    (unsigned long long)desc->size);
 	}
+	if (carried_config(image, out))
+		return 0;
 	if (!image_may_fetch(image))
 		return fail_offline(&desc->digest, d);
 	err_t err = source_small_blob(image->source, &desc->digest, desc->size, out, d);
@@ -247,7 +271,13 @@ static err_t load_documents(struct image *image, const struct platform *wanted, 
 	if (err)
 		return err;
 	image->digest = doc->digest;
-	err = load_config(image, d);
+	if (image->manifest.artifact.alg)
+		image->named_artifact = image->manifest.artifact;
+	image->manifest_size = doc->bytes.n;
+	memcpy(image->manifest_type, doc->media_type, sizeof(image->manifest_type));
+	err = image_find_index(image, d);
+	if (!err)
+		err = load_config(image, d);
 	return err ? err : check_platform(image, wanted, explicit, chosen, d);
 }
 

@@ -3,6 +3,7 @@
  * `mediaType` inside may only agree with it. One document that could be read as two kinds is
  * refused (CVE-2021-41190), so that no two programs see two images behind one digest.
  */
+#include "fetch/manifest_artifact.h"
 #include "fetch/manifest_json.h"
 
 #include <stdio.h>
@@ -173,6 +174,15 @@ err_t digest_value(const json_t *value, struct digest *out, struct diag *d)
 	return 0;
 }
 
+void artifact_named(const json_t *object, struct digest *out)
+{
+	const json_t *annotations = json_object_get(object, "annotations");
+	const char *text = json_string_value(json_object_get(annotations, ARTIFACT_ANNOTATION));
+	*out = (struct digest){0};
+	if (text && digest_parse(BYTES_STR(text), out, NULL))
+		*out = (struct digest){0};
+}
+
 err_t descriptor_parse(const json_t *object, uint64_t size_max, struct descriptor *out,
 		       struct diag *d)
 {
@@ -231,6 +241,7 @@ static err_t layers_parse(const json_t *layers, struct manifest *out, struct dia
 static err_t image_manifest_parse(const json_t *root, struct manifest *out, struct diag *d)
 {
 	const json_t *layers;
+	artifact_named(root, &out->artifact);
 	err_t err = json_member_array(root, "layers", &layers, d);
 	if (!err)
 		err = descriptor_parse(json_object_get(root, "config"), DOCUMENT_MAX, &out->config,

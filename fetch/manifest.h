@@ -33,6 +33,9 @@ struct descriptor {
 	uint64_t size;
 	char media_type[128];
 	bool has_platform; /* an entry of an image index that says which platform it is for */
+	struct digest
+		artifact; /* such an entry: its published index (ARTIFACT_ANNOTATION), or unset
+			   */
 };
 
 struct layer_desc {
@@ -62,6 +65,8 @@ err_t manifest_choose(const struct document *index, const struct platform *wante
 		      struct descriptor *out, struct diag *d) must_check;
 
 struct manifest {
+	struct digest artifact; /* the published index that it names (ARTIFACT_ANNOTATION), or unset
+				 */
 	struct descriptor config;
 	struct layer_desc *layers; /* bottom first; owned */
 	size_t n_layers;

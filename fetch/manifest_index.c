@@ -65,6 +65,7 @@ static err_t entry_parse(const json_t *object, struct index_entry *out, struct d
 	if (!out->is_image)
 		return 0;
 	err = descriptor_parse(object, DOCUMENT_MAX, &out->desc, d);
+	artifact_named(object, &out->desc.artifact);
 	out->desc.has_platform = out->platform.os[0] != '\0';
 	return err;
 }

@@ -20,6 +20,10 @@ err_t document_of_kind(const struct document *doc, enum manifest_kind kind, json
 err_t descriptor_parse(const json_t *object, uint64_t size_max, struct descriptor *out,
 		       struct diag *d) must_check;
 
+/* artifact_named - the digest in the annotation ARTIFACT_ANNOTATION of a manifest or descriptor;
+ * unset when it is absent or no digest. */
+void artifact_named(const json_t *object, struct digest *out);
+
 /* digest_value - a required digest; -EBADMSG. */
 err_t digest_value(const json_t *value, struct digest *out, struct diag *d) must_check;
 

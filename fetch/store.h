@@ -43,8 +43,34 @@ err_t store_index_get(struct store *s, enum index_kind kind, const struct digest
 		      struct index **out) must_check;
 err_t store_index_put(struct store *s, enum index_kind kind, const struct digest *name,
 		      struct bytes file) must_check;
+/* store_index_there - whether there is such a file, unproved. */
+bool store_index_there(struct store *s, enum index_kind kind, const struct digest *name);
 /* store_index_path - where it is or would be; the caller frees. */
 char *store_index_path(struct store *s, enum index_kind kind, const struct digest *name);
+
+/*
+ * Published indexes: what of them was fetched, by the digest of the artifact or of the layer form.
+ * None of it is proven: it is looked at only for a user who trusts the artifact (fetch/TRUST.md).
+ * tree: as store_index_get and _put for the merged tree, by the artifact's digest.
+ */
+err_t store_published_tree_get(struct store *s, const struct digest *artifact,
+			       struct index **out) must_check;
+err_t store_published_tree_put(struct store *s, const struct digest *artifact,
+			       struct bytes file) must_check;
+/* store_form_open - the sparse copy of a layer form of `len` bytes, made if it is not there: a
+ * descriptor to read and write parts at their offsets, or -errno. Its bytes are checked by who
+ * reads. */
+int store_form_open(struct store *s, const struct digest *form, uint64_t len);
+/* store_form_read - a copy that is whole and matches its digest; -ENOENT otherwise. write: keep a
+ * whole one, whose digest the caller has checked. */
+err_t store_form_read(struct store *s, const struct digest *form, uint64_t len,
+		      struct buf *out) must_check;
+err_t store_form_write(struct store *s, const struct digest *form, struct bytes bytes) must_check;
+/* store_form_adopt - the form was proven: its chunks become the layer's, unless that has some. Who
+ * has them open goes on with them. */
+void store_form_adopt(struct store *s, const struct digest *form, const struct digest *blob);
+/* store_published_drop - forget an artifact or a form, with the chunks it decoded. */
+void store_published_drop(struct store *s, const struct digest *digest);
 
 /*
  * A blob that was streamed for indexing is kept compressed, so that nothing is downloaded twice.
@@ -64,12 +90,14 @@ int store_blob_open(struct store *s, const struct digest *digest, uint64_t size)
 void store_blob_drop(struct store *s, const struct digest *digest);
 
 /*
- * The chunks of one layer. `ix` is borrowed and must outlive the object. When the layer's files can
+ * The chunks of one layer. The table is borrowed and must outlive the object; the row of a chunk
+ * that is read, put or asked for must be there. When the layer's files can
  * not be made (a full or read-only disk, no descriptors), the object is there all the same and
  * keeps nothing. -EPERM (ERR_STORE) when the place is not ours.
  */
 struct chunk_store;
-err_t chunk_store_open(struct store *s, const struct index *ix, struct chunk_store **out,
+struct chunk_table;
+err_t chunk_store_open(struct store *s, const struct chunk_table *table, struct chunk_store **out,
 		       struct diag *d) must_check;
 void chunk_store_close(struct chunk_store **cs);
 /*
@@ -90,8 +118,9 @@ bool chunk_store_has(const struct chunk_store *cs, uint32_t chunk);
 err_t chunk_store_put(struct chunk_store *cs, uint32_t chunk, const uint8_t *data) must_check;
 /* chunk_store_keeps - false while a put would fail at once (no room, no files). */
 bool chunk_store_keeps(const struct chunk_store *cs);
-/* chunk_store_stored - number and stream bytes of the stored chunks. */
-void chunk_store_stored(const struct chunk_store *cs, uint32_t *chunks, uint64_t *bytes);
+/* chunk_store_complete - whether every chunk is stored. Cost: looks on from where it last found one
+ * missing. */
+bool chunk_store_complete(struct chunk_store *cs);
 
 /* For `imgfs store du`: disk use (allocated bytes) by kind. */
 struct store_usage {

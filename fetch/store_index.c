@@ -19,10 +19,15 @@ static const char *index_dir(enum index_kind kind, const struct digest *name,
 	return kind == INDEX_LAYER ? store_layer_dir(name, buf) : store_image_dir(name, buf);
 }
 
+static char *index_file_path(struct store *s, const char *dir)
+{
+	return xasprintf("%s/v1/%s/" INDEX_FILE, s->dir, dir);
+}
+
 char *store_index_path(struct store *s, enum index_kind kind, const struct digest *name)
 {
 	char dir[STORE_PATH_MAX];
-	return xasprintf("%s/v1/%s/" INDEX_FILE, s->dir, index_dir(kind, name, dir));
+	return index_file_path(s, index_dir(kind, name, dir));
 }
 
 /* index_open goes by path; the way there is checked first, as for every other file. */
@@ -33,6 +38,12 @@ static err_t check_file(struct store *s, const char *dir)
 		return -ENOENT;
 	auto_fd int fd = store_open_file(at, INDEX_FILE, O_RDONLY);
 	return fd < 0 ? -ENOENT : 0;
+}
+
+bool store_index_there(struct store *s, enum index_kind kind, const struct digest *name)
+{
+	char dir[STORE_PATH_MAX];
+	return check_file(s, index_dir(kind, name, dir)) == 0;
 }
 
 static void set_aside(struct store *s, const char *dir, const char *why)
@@ -56,18 +67,18 @@ static bool names_match(const struct index *ix, enum index_kind kind, const stru
 	return digest_equal(kind == INDEX_LAYER ? &info->blob_digest : &info->image_key, name);
 }
 
-err_t store_index_get(struct store *s, enum index_kind kind, const struct digest *name,
-		      struct index **out)
+/* The index of a directory, proved; @name NULL: of any image. */
+static err_t get(struct store *s, const char *dir, enum index_kind kind, const struct digest *name,
+		 struct index **out)
 {
-	char dir[STORE_PATH_MAX];
-	err_t err = check_file(s, index_dir(kind, name, dir));
+	err_t err = check_file(s, dir);
 	if (err)
 		return err;
 	struct diag d = DIAG_INIT;
 	struct index *ix = NULL;
-	auto_free char *path = store_index_path(s, kind, name);
+	auto_free char *path = index_file_path(s, dir);
 	err = index_open(path, &ix, &d);
-	if (!err && !names_match(ix, kind, name)) {
+	if (!err && (name ? !names_match(ix, kind, name) : index_info(ix)->kind != kind)) {
 		index_close(&ix);
 		err = fail(&d, ERR_INTEGRITY, -EBADMSG, "it is the index of something else");
 	}
@@ -81,9 +92,28 @@ err_t store_index_get(struct store *s, enum index_kind kind, const struct digest
 	return err == -EBADMSG || err == -ENOTSUP ? -ENOENT : err;
 }
 
+err_t store_index_get(struct store *s, enum index_kind kind, const struct digest *name,
+		      struct index **out)
+{
+	char dir[STORE_PATH_MAX];
+	return get(s, index_dir(kind, name, dir), kind, name, out);
+}
+
 err_t store_index_put(struct store *s, enum index_kind kind, const struct digest *name,
 		      struct bytes file)
 {
 	char dir[STORE_PATH_MAX];
 	return store_publish(s, index_dir(kind, name, dir), INDEX_FILE, &file, 1);
+}
+
+err_t store_published_tree_get(struct store *s, const struct digest *artifact, struct index **out)
+{
+	char dir[STORE_PATH_MAX];
+	return get(s, store_published_dir(artifact, dir), INDEX_IMAGE, NULL, out);
+}
+
+err_t store_published_tree_put(struct store *s, const struct digest *artifact, struct bytes file)
+{
+	char dir[STORE_PATH_MAX];
+	return store_publish(s, store_published_dir(artifact, dir), INDEX_FILE, &file, 1);
 }

@@ -72,6 +72,8 @@ void store_remove(struct store *s, const char *dir, const char *name);
 /* store_layer_dir, store_image_dir - "layers/sha256/HEX", "images/HEX" into buf; returns buf. */
 const char *store_layer_dir(const struct digest *blob, char buf[STORE_PATH_MAX]);
 const char *store_image_dir(const struct digest *key, char buf[STORE_PATH_MAX]);
+/* store_published_dir - "published/HEX" of an artifact or a form. */
+const char *store_published_dir(const struct digest *digest, char buf[STORE_PATH_MAX]);
 
 /* store_note_error - after a failed write: pass-through for a while, one log line. */
 void store_note_error(struct store *s, err_t err, const char *what);

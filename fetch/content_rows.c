@@ -1,0 +1,290 @@
+/*
+ * What must be there before a read can be taken apart into chunks: the chunk rows of the groups
+ * that it touches, where a published index gives them; or the index of a layer for which nothing
+ * was published, because it is small. Both travel like chunks do, as flights under a slot of their
+ * own, so waiting, deadlines, retries and merged ranges are those of chunks. A small layer is
+ * fetched whole, indexed, and kept: its chunks need no further request.
+ */
+#include "fetch/content_priv.h"
+
+#include "fetch/log.h"
+
+/* --- the reader's side --- */
+
+/* One thing that is missing, by its flight's key. */
+struct need {
+	uint32_t slot; /* n_slots + slot */
+	uint32_t group;
+};
+
+typedef bool (*need_fn)(void *arg, const struct need *need); /* false ends the walk */
+
+static bool groups_needed(struct content *c, uint32_t slot, uint64_t off, uint64_t len,
+			  need_fn found, void *arg)
+{
+	struct chunk_table *table = slot_table(&c->slots[slot]);
+	struct need need = {c->n_slots + slot, 0};
+	uint32_t last = 0;
+	if (table && !chunk_table_groups(table, off, len, &need.group, &last))
+		return true;
+	for (; need.group <= last; need.group++)
+		if ((!table || !chunk_table_recall(table, need.group)) && !found(arg, &need))
+			return false;
+	return true;
+}
+
+/* The bytes of a file that a read wants: its request may be gone while it is being looked at. */
+struct wanted {
+	uint32_t row;
+	uint64_t off, end;
+};
+
+/* Everything that a read lacks. */
+static void needs_of(struct content *c, struct wanted w, need_fn found, void *arg)
+{
+	uint64_t off = w.off, end = w.end;
+	while (off < end) {
+		struct extent run;
+		index_extent(c->image->tree, w.row, off, &run);
+		uint64_t len = min_of(run.len, end - off);
+		if (!run.hole &&
+		    !groups_needed(c, c->slot_of_layer[run.layer], run.stream_off, len, found, arg))
+			return;
+		off += len;
+	}
+}
+
+static bool count_need(void *arg, const struct need *need)
+{
+	(void)need;
+	++*(size_t *)arg;
+	return true;
+}
+
+struct joining {
+	struct content *c;
+	uint8_t *to; /* anything but NULL */
+	struct ticket *ticket;
+	size_t left; /* parts that the ticket has room for */
+	struct leads leads;
+};
+
+static bool join_need(void *arg, const struct need *need)
+{
+	struct joining *j = arg;
+	struct flight *lead = NULL;
+	struct chunk_data *data = NULL;
+	/* A part of no bytes: what arrives is put where everybody finds it. */
+	struct part part = {.to = j->to, .off = 0, .n = 0};
+	if (j->left-- == 0)
+		return false;
+	switch (flight_join(j->c->flights, j->ticket, need->slot, need->group, &part, &lead,
+			    &data)) {
+	case JOIN_WAITS:
+		return true;
+	case JOIN_LEADS:
+		leads_add(j->c, &j->leads, lead);
+		return true;
+	case JOIN_LANDED:
+		chunk_data_put(&data);
+		return true;
+	case JOIN_FAILED:
+		break;
+	}
+	return false;
+}
+
+bool content_rows_wait(struct content *c, struct read_request *r)
+{
+	const struct wanted w = {r->row, r->off, r->off + r->n};
+	size_t n = 0;
+	needs_of(c, w, count_need, &n);
+	if (n == 0)
+		return false;
+	struct joining j = {.c = c, .to = r->buf, .left = n};
+	r->for_rows = true;
+	j.ticket = ticket_new(c->flights, n, r, &r->state);
+	if (!j.ticket) {
+		r->for_rows = false;
+		content_read_done(c, r, -EIO);
+		return true;
+	}
+	needs_of(c, w, join_need, &j);
+	leads_submit(c, &j.leads);
+	ticket_close(c->flights, j.ticket);
+	return true;
+}
+
+struct ahead_needs {
+	struct content *c;
+	struct leads leads;
+	bool missing;
+};
+
+static bool start_need(void *arg, const struct need *need)
+{
+	struct ahead_needs *a = arg;
+	struct flight *f = flight_start(a->c->flights, need->slot, need->group);
+	if (f)
+		leads_add(a->c, &a->leads, f);
+	a->missing = true;
+	return true;
+}
+
+bool content_rows_ahead(struct content *c, uint32_t slot, uint64_t off, uint64_t len)
+{
+	struct ahead_needs a = {.c = c};
+	groups_needed(c, slot, off, len, start_need, &a);
+	leads_submit(c, &a.leads);
+	return !a.missing;
+}
+
+/* --- the worker's side --- */
+
+void content_rows_job(struct content *c, struct job *job)
+{
+	const struct slot *slot = &c->slots[job->slot - c->n_slots];
+	const struct chunk_table *table = slot_table(slot);
+	const struct wire_head *head = table ? chunk_table_head(table) : NULL;
+	if (job->chunk == PROOF_GROUP) {
+		job->alone = true;
+		job->blob_off = job->blob_len = 0;
+		return;
+	}
+	job->alone = !head;
+	job->blob_off = head ? head->groups[job->chunk].off : 0;
+	job->blob_len = head ? head->groups[job->chunk].len : slot->blob_size;
+}
+
+static void arrived(struct content *c, struct flight *f)
+{
+	flight_land(c->flights, f, c->nothing);
+	flight_forget(c->flights, f);
+}
+
+/* The layer's index, from its blob. */
+static err_t index_slot(struct content *c, struct slot *slot, struct diag *d)
+{
+	const struct index *ix;
+	err_t err = image_index_layer(c->image, slot->layer, &ix, d);
+	return err ? err : content_slot_open(c, slot, chunk_table_of_index(ix), d);
+}
+
+static void run_index(struct content *c, struct slot *slot, struct flight *f)
+{
+	struct diag d = DIAG_INIT;
+	err_t err = slot_table(slot) ? 0 : index_slot(c, slot, &d);
+	if (!err) {
+		arrived(c, f);
+		content_prove_tree(c);
+		return;
+	}
+	if (err != -ECANCELED)
+		log_warn("layer.not_indexed", "layer=%s reason=\"%s\"", slot->name, d.text);
+	if (err == -EBADMSG)
+		content_refused(c, f);
+	else
+		content_unreachable(c, f, err);
+}
+
+/* A range of a slot's form, into a new buffer. */
+static err_t fetch_form(struct content *c, const struct slot *slot, uint64_t off, uint64_t len,
+			int64_t deadline_ms, uint8_t **out, struct diag *d)
+{
+	const struct chunk_table *table = slot_table(slot);
+	*out = try_array(len, 1, WIRE_FORM_MAX);
+	if (!*out)
+		return fail_sys(d, ERR_OTHER, -ENOMEM, "a part of a published index");
+	err_t err = source_read_range(c->image->source, chunk_table_form(table),
+				      chunk_table_head(table)->form_len, off, len, deadline_ms,
+				      *out, d);
+	count(&c->counters.fetches, 1);
+	if (!err)
+		count(&c->counters.fetched_bytes, len);
+	return err;
+}
+
+/* One group out of a range that came. */
+static void group_came(struct content *c, const struct slot *slot, struct flight *f,
+		       struct bytes piece)
+{
+	struct diag d = DIAG_INIT;
+	err_t err = chunk_table_arrive(slot_table(slot), f->job.chunk, piece, &d);
+	if (!err) {
+		arrived(c, f);
+		return;
+	}
+	if (err == -EBADMSG) {
+		count(&c->counters.refused, 1);
+		log_warn("index.refused", "layer=%s group=%u source=%s reason=\"%s\"", slot->name,
+			 f->job.chunk, c->image->source->label, d.text);
+		content_refused(c, f);
+	} else {
+		content_unreachable(c, f, err);
+	}
+}
+
+static void fetch_groups(struct content *c, const struct slot *slot, struct flight **flights,
+			 size_t n)
+{
+	struct diag d = DIAG_INIT;
+	const struct job *last = &flights[n - 1]->job;
+	uint64_t off = flights[0]->job.blob_off, len = last->blob_off + last->blob_len - off;
+	auto_free uint8_t *bytes = NULL;
+	err_t err = fetch_form(c, slot, off, len, content_deadline(c, flights, n), &bytes, &d);
+	if (err && err != -ECANCELED)
+		log_warn("fetch.failed", "layer=%s index=%llu-%llu source=%s reason=\"%s\"",
+			 slot->name, (unsigned long long)off, (unsigned long long)(off + len - 1),
+			 c->image->source->label, d.text);
+	for (size_t i = 0; i < n; i++) {
+		const struct job *job = &flights[i]->job;
+		if (err)
+			content_unreachable(c, flights[i], err);
+		else
+			group_came(c, slot, flights[i],
+				   (struct bytes){bytes + (job->blob_off - off), job->blob_len});
+	}
+}
+
+void content_run_rows(struct content *c, struct job **jobs, size_t n)
+{
+	struct slot *slot = &c->slots[jobs[0]->slot - c->n_slots];
+	struct chunk_table *table = slot_table(slot);
+	struct flight *wanted[BATCH_MAX];
+	size_t n_wanted = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct flight *f = flight_of(jobs[i]);
+		if (flight_drop_unwanted(c->flights, f))
+			continue;
+		if (f->job.chunk == PROOF_GROUP)
+			content_run_proof(c, slot, f);
+		else if (!table || !chunk_table_head(table))
+			run_index(c, slot, f);
+		else if (chunk_table_recall(table, f->job.chunk))
+			arrived(c, f);
+		else
+			wanted[n_wanted++] = f;
+	}
+	if (n_wanted)
+		fetch_groups(c, slot, wanted, n_wanted);
+}
+
+err_t content_rows_again(struct content *c, const struct slot *slot, uint32_t chunk)
+{
+	struct chunk_table *table = slot_table(slot);
+	const struct wire_head *head = chunk_table_head(table);
+	struct diag d = DIAG_INIT;
+	auto_free uint8_t *bytes = NULL;
+	if (!head)
+		return -EBADMSG;
+	uint32_t group = chunk / head->group_chunks;
+	const struct wire_part *part = &head->groups[group];
+	log_warn("store.rotten", "layer=%s group=%u next=\"fetched again\"", slot->name, group);
+	err_t err = fetch_form(c, slot, part->off, part->len, now_ms() + c->budget_ms, &bytes, &d);
+	if (!err)
+		err = chunk_table_arrive(table, group, (struct bytes){bytes, part->len}, &d);
+	if (err)
+		log_warn("fetch.failed", "layer=%s group=%u reason=\"%s\"", slot->name, group,
+			 d.text);
+	return err;
+}

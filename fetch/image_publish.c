@@ -1,0 +1,302 @@
+/*
+ * Publishing: each layer's index is packed and put, then the merged tree with the heads of those,
+ * then the manifest that names them all, signed. Blobs that are there already cost one request
+ * each; equal layers of different images have equal blobs.
+ */
+#include "fetch/image_publish.h"
+
+#include "fetch/image_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct publishing {
+	struct image *image;
+	struct source *to;
+	const struct publish_options *options;
+	struct artifact artifact;
+	struct index_layer_head *heads; /* by layer */
+	struct buf *head_bytes;		/* by layer: what heads[].head points to */
+};
+
+static void report(struct publishing *p, const struct publish_part *part)
+{
+	if (p->options->progress)
+		p->options->progress(p->options->arg, part);
+}
+
+/* The first layer with the same blob: its index serves both. */
+static size_t first_of(const struct manifest *m, size_t layer)
+{
+	size_t i = 0;
+	while (!digest_equal(&m->layers[i].desc.digest, &m->layers[layer].desc.digest))
+		i++;
+	return i;
+}
+
+static bool is_small(const struct publishing *p, size_t layer)
+{
+	uint64_t small = p->options->small_layer ? p->options->small_layer : SMALL_LAYER_DEFAULT;
+	return p->image->manifest.layers[layer].desc.size <= small;
+}
+
+/* The form of a layer: as another image's artifact had it, or packed now. */
+static err_t form_of(struct publishing *p, size_t layer, struct buf *out, bool *borrowed,
+		     struct diag *d)
+{
+	struct buf *form = p->image->borrowed ? &p->image->borrowed[layer] : NULL;
+	*borrowed = form && form->n;
+	if (!*borrowed)
+		return wire_layer_encode(p->image->layers[layer], out, d);
+	*out = *form;
+	*form = (struct buf){0};
+	return 0;
+}
+
+static err_t keep_head(struct publishing *p, size_t layer, const struct digest *digest,
+		       struct bytes form, uint64_t head_len)
+{
+	struct index_layer_head *head = &p->heads[layer];
+	err_t err = buf_append(&p->head_bytes[layer], form.p, head_len);
+	*head = (struct index_layer_head){
+		.form = *digest, .form_len = form.n, .head = buf_bytes(&p->head_bytes[layer])};
+	return err;
+}
+
+static err_t put_layer(struct publishing *p, size_t layer, struct diag *d)
+{
+	const struct descriptor *desc = &p->image->manifest.layers[layer].desc;
+	struct publish_part part = {.layer = layer, .blob_size = desc->size};
+	auto_buf struct buf form = {0};
+	err_t err = form_of(p, layer, &form, &part.borrowed, d);
+	if (!err)
+		err = wire_layer_sizes(buf_bytes(&form), &part.sizes, d);
+	if (err)
+		return err;
+	digest_of(DIGEST_SHA256, form.p, form.n, &part.digest);
+	err = source_blob_put(p->to, &part.digest, buf_bytes(&form), &part.was_there, d);
+	if (err)
+		return err;
+	err = keep_head(p, layer, &part.digest, buf_bytes(&form), part.sizes.head);
+	if (err)
+		return fail_sys(d, ERR_OTHER, err, "publish an index");
+	struct artifact *a = &p->artifact;
+	a->layers[a->n_layers++] = (struct artifact_layer){
+		.layer = desc->digest, .form = {.digest = part.digest, .size = form.n}};
+	report(p, &part);
+	return 0;
+}
+
+/* Duplicates have the head of the first. */
+static err_t put_layers(struct publishing *p, struct diag *d)
+{
+	const struct manifest *m = &p->image->manifest;
+	err_t err = 0;
+	for (size_t i = 0; i < m->n_layers && !err; i++) {
+		size_t first = first_of(m, i);
+		if (first != i)
+			p->heads[i] = p->heads[first];
+		else if (!is_small(p, i))
+			err = put_layer(p, i, d);
+	}
+	return err;
+}
+
+static err_t put_tree(struct publishing *p, struct diag *d)
+{
+	struct publish_part part = {.layer = SIZE_MAX};
+	auto_buf struct buf form = {0};
+	err_t err = wire_image_encode(p->image->tree, p->heads, &form, d);
+	if (err)
+		return err;
+	digest_of(DIGEST_SHA256, form.p, form.n, &part.digest);
+	part.sizes.total = form.n;
+	for (size_t i = 0; i < p->image->manifest.n_layers; i++) {
+		part.sizes.head += p->heads[i].head.n;
+		part.blob_size += p->image->manifest.layers[i].desc.size;
+	}
+	part.sizes.tree = form.n - part.sizes.head;
+	err = source_blob_put(p->to, &part.digest, buf_bytes(&form), &part.was_there, d);
+	if (err)
+		return err;
+	p->artifact.tree = (struct descriptor){.digest = part.digest, .size = form.n};
+	report(p, &part);
+	return 0;
+}
+
+/* The config travels along, so that a mount needs no request for it. Where the artifact goes to
+ * another place than the image, the place may not have that blob: it is put, too. */
+static err_t put_configs(struct publishing *p, struct diag *d)
+{
+	struct image *image = p->image;
+	struct document doc = {0};
+	struct digest empty;
+	bool was_there;
+	digest_of(DIGEST_SHA256, "{}", 2, &empty);
+	err_t err = source_blob_put(p->to, &empty, BYTES_STR("{}"), &was_there, d);
+	if (err || store_document_get(image->store, &image->manifest.config.digest, &doc))
+		return err;
+	p->artifact.config = image->manifest.config;
+	if (!p->artifact.config.media_type[0])
+		strcpy(p->artifact.config.media_type, "application/vnd.oci.image.config.v1+json");
+	err = source_blob_put(p->to, &p->artifact.config.digest, buf_bytes(&doc.bytes), &was_there,
+			      d);
+	if (!err && doc.bytes.n <= ARTIFACT_CONFIG_MAX) {
+		p->artifact.config_bytes = doc.bytes;
+		doc.bytes = (struct buf){0};
+	}
+	document_fini(&doc);
+	return err;
+}
+
+static err_t sign(struct publishing *p, struct diag *d)
+{
+	const struct signing_key *key = p->options->key;
+	struct artifact_signature *s = &p->artifact.signatures[0];
+	auto_buf struct buf statement = {0};
+	if (!key)
+		return 0;
+	err_t err = artifact_statement(&p->artifact, &statement);
+	if (err)
+		return fail_sys(d, ERR_OTHER, err, "sign the index");
+	err = signing_key_sign(key, buf_bytes(&statement), &s->bytes, d);
+	if (err)
+		return err;
+	BUG_ON(strlen(signing_key_id(key)) >= sizeof(s->key_id));
+	strcpy(s->key_id, signing_key_id(key));
+	p->artifact.n_signatures = 1;
+	return 0;
+}
+
+static err_t put_manifest(struct publishing *p, struct digest *out, struct diag *d)
+{
+	auto_buf struct buf manifest = {0};
+	err_t err = artifact_write(&p->artifact, &manifest);
+	if (err)
+		return fail_sys(d, ERR_OTHER, err, "publish an index");
+	auto_free char *descriptor = artifact_descriptor(&p->artifact, buf_bytes(&manifest));
+	struct manifest_put put = {
+		.media_type = "application/vnd.oci.image.manifest.v1+json",
+		.content = buf_bytes(&manifest),
+		.subject = p->artifact.subject.digest,
+		.descriptor = descriptor,
+	};
+	digest_of(DIGEST_SHA256, manifest.p, manifest.n, &put.digest);
+	*out = put.digest;
+	return source_manifest_put(p->to, &put, d);
+}
+
+static void name_subject(struct publishing *p)
+{
+	const struct image *image = p->image;
+	struct descriptor *subject = &p->artifact.subject;
+	*subject = (struct descriptor){.digest = image->digest, .size = image->manifest_size};
+	const char *type = image->manifest_type;
+	snprintf(subject->media_type, sizeof(subject->media_type), "%s",
+		 *type ? type : "application/vnd.oci.image.manifest.v1+json");
+}
+
+static err_t publish(struct publishing *p, struct digest *out, struct diag *d)
+{
+	err_t err = put_layers(p, d);
+	if (!err)
+		err = put_tree(p, d);
+	if (!err)
+		err = put_configs(p, d);
+	name_subject(p);
+	if (!err)
+		err = sign(p, d);
+	return err ? err : put_manifest(p, out, d);
+}
+
+err_t image_publish(struct image *image, struct source *to, const struct publish_options *options,
+		    struct digest *out, struct diag *d)
+{
+	size_t n = image->manifest.n_layers;
+	struct publishing p = {.image = image, .to = to, .options = options};
+	BUG_ON(!image->tree);
+	p.heads = xcalloc(n + 1, sizeof(*p.heads));
+	p.head_bytes = xcalloc(n + 1, sizeof(*p.head_bytes));
+	p.artifact.layers = xcalloc(n + 1, sizeof(*p.artifact.layers));
+	err_t err = publish(&p, out, d);
+	for (size_t i = 0; i < n; i++)
+		buf_fini(&p.head_bytes[i]);
+	free(p.head_bytes);
+	free(p.heads);
+	artifact_fini(&p.artifact);
+	return err;
+}
+
+/* --- layers that another image has published --- */
+
+static err_t fetch_form(struct image *base, const struct artifact_layer *l, struct buf *out,
+			struct diag *d)
+{
+	struct digest found;
+	if (!store_form_read(base->store, &l->form.digest, l->form.size, out))
+		return 0;
+	if (l->form.size == 0)
+		return fail(d, ERR_INTEGRITY, -EBADMSG, "a form of no bytes");
+	err_t err = buf_reserve(out, l->form.size);
+	if (err)
+		return fail_sys(d, ERR_OTHER, err, "a published index");
+	err = source_read_range(base->source, &l->form.digest, l->form.size, 0, l->form.size,
+				INT64_MAX, out->p, d);
+	if (err)
+		return err;
+	out->n = l->form.size;
+	digest_of(l->form.digest.alg, out->p, out->n, &found);
+	return digest_equal(&found, &l->form.digest)
+		       ? 0
+		       : fail(d, ERR_INTEGRITY, -EBADMSG, "its bytes do not match their digest");
+}
+
+static err_t borrow_layer(struct image *image, size_t layer, struct image *base,
+			  const struct artifact_layer *l, struct diag *d)
+{
+	auto_buf struct buf form = {0}, file = {0};
+	struct index *ix = NULL;
+	err_t err = fetch_form(base, l, &form, d);
+	if (!err)
+		err = wire_layer_decode(buf_bytes(&form), &file, d);
+	if (!err)
+		err = index_open_bytes(buf_bytes(&file), &ix, d);
+	if (!err && !image_index_agrees(ix, &image->manifest.layers[layer]))
+		err = fail(d, ERR_INTEGRITY, -EBADMSG, "it is the index of another layer");
+	if (err) {
+		index_close(&ix);
+		return err;
+	}
+	image->layers[layer] = ix;
+	image->layer_files[layer] = file;
+	image->borrowed[layer] = form;
+	file = form = (struct buf){0};
+	return 0;
+}
+
+static const struct artifact_layer *find_layer(const struct artifact *a, const struct digest *blob)
+{
+	for (size_t i = 0; i < a->n_layers; i++)
+		if (digest_equal(&a->layers[i].layer, blob))
+			return &a->layers[i];
+	return NULL;
+}
+
+err_t image_borrow(struct image *image, struct image *base, size_t *n, struct diag *d)
+{
+	const struct manifest *m = &image->manifest;
+	image_rooms_make(image);
+	for (size_t i = 0; base->published && i < m->n_layers; i++) {
+		const struct artifact_layer *l =
+			find_layer(&base->artifact, &m->layers[i].desc.digest);
+		if (!l || first_of(m, i) != i || image->layers[i] || image_layer_indexed(image, i))
+			continue;
+		err_t err = borrow_layer(image, i, base, l, d);
+		if (err) {
+			diag_prepend(d, "the published index of layer %zu", i);
+			return err;
+		}
+		++*n;
+	}
+	return 0;
+}

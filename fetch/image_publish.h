@@ -1,0 +1,49 @@
+/*
+ * image_publish - write an image's indexes beside it, as one artifact (index/WIRE.md)
+ */
+#ifndef IMGFS_FETCH_IMAGE_PUBLISH_H
+#define IMGFS_FETCH_IMAGE_PUBLISH_H
+
+#include "fetch/image.h"
+#include "index/wire.h"
+
+/* One blob of the artifact. */
+struct publish_part {
+	size_t layer;		 /* number in the image; SIZE_MAX: the merged tree */
+	struct digest digest;	 /* of the published form */
+	uint64_t blob_size;	 /* of the layer; for the tree: of all layers */
+	struct wire_sizes sizes; /* for the tree only total and head (of all layers) */
+	bool was_there;		 /* the registry had it */
+	bool borrowed;		 /* not packed here: another image's artifact had it */
+};
+
+struct publish_options {
+	const struct signing_key *key; /* signs it; NULL: unsigned */
+	uint64_t small_layer; /* layers up to this are not published; 0: SMALL_LAYER_DEFAULT */
+	/* called after each part, for a report; may be NULL */
+	void (*progress)(void *arg, const struct publish_part *part);
+	void *arg;
+};
+
+/*
+ * image_publish - of a prepared image, all of whose layer indexes are at hand
+ * @to   where the artifact goes: the image's source, or a layout
+ * @out  the digest of the artifact's manifest
+ * Publishing the same again writes nothing new. Errors of source_blob_put, source_manifest_put;
+ * -ENOTSUP for an image whose manifest is not in `to`'s form. Cost: zstd level 19 over the windows
+ * and trees (10 s a gigabyte of layers).
+ */
+err_t image_publish(struct image *image, struct source *to, const struct publish_options *options,
+		    struct digest *out, struct diag *d) must_check;
+
+/*
+ * image_borrow - take the layer indexes that another image's published index has, so that
+ * image_prepare does not stream those layers
+ * @base  opened with find_index; borrowed for the call
+ * Only layers that the store has no proven index of are taken, and only from an index that
+ * base->trusted vouches for. They live in memory: the store has proven ones alone. To be called
+ * before image_prepare. *n is increased by each layer taken.
+ */
+err_t image_borrow(struct image *image, struct image *base, size_t *n, struct diag *d) must_check;
+
+#endif

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define RECORD_MAGIC   "imgfsmnt"
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 #define RECORD_ID_MAX  20 /* ".", 16 hexadecimal digits, NUL */
 #define UNSHOWN_S      60 /* a mount that is this old was shown, or its daemon has died */
 #define POLL_MS	       10
@@ -38,6 +38,8 @@ struct record_file {
 	char reference[REF_TEXT_MAX];
 	char manifest[DIGEST_TEXT_MAX];
 	struct counters counters;
+	uint32_t n_layers;
+	_Atomic(uint8_t) layer_states[INDEX_LAYERS_MAX]; /* enum layer_state, bottom first */
 };
 
 struct mount_record {
@@ -122,6 +124,7 @@ static err_t record_fill(struct record_file *file, const struct mount_info *info
 	file->version = RECORD_VERSION;
 	file->pid = getpid();
 	file->started_at = time(NULL);
+	file->n_layers = min_of(info->n_layers, (uint32_t)INDEX_LAYERS_MAX);
 	if (!text_set(file->mountpoint, sizeof(file->mountpoint), info->mountpoint) ||
 	    !text_set(file->reference, sizeof(file->reference), info->reference) ||
 	    !text_set(file->manifest, sizeof(file->manifest), info->manifest) ||
@@ -204,6 +207,11 @@ err_t mount_record_show(struct mount_record *r, const struct mounted *mounted, s
 struct counters *mount_record_counters(struct mount_record *r)
 {
 	return &r->file->counters;
+}
+
+_Atomic(uint8_t) *mount_record_layer_states(struct mount_record *r)
+{
+	return r->file->layer_states;
 }
 
 void mount_record_leave(struct mount_record **record)
@@ -355,7 +363,11 @@ static void list_add(const struct record_view *v, void *arg)
 		.mounted = {file->dev_major, file->dev_minor, true},
 		.started_at = file->started_at,
 		.pid = file->pid,
+		.n_layers = min_of(file->n_layers, (uint32_t)INDEX_LAYERS_MAX),
 	};
+	for (uint32_t i = 0; i < row->n_layers; i++)
+		row->layer_states[i] =
+			atomic_load_explicit(&file->layer_states[i], memory_order_relaxed);
 	counters_copy(&file->counters, &row->counters);
 }
 

@@ -20,6 +20,7 @@ struct mount_info {
 	const char *reference;	/* as ref_text gives it */
 	const char *manifest;	/* digest of the platform's manifest, as text */
 	const char *store;	/* the store's directory */
+	uint32_t n_layers;	/* of the image */
 };
 
 struct mount_record;
@@ -39,6 +40,10 @@ err_t mount_record_show(struct mount_record *record, const struct mounted *mount
 /* mount_record_counters - in shared memory; valid until mount_record_free. */
 struct counters *mount_record_counters(struct mount_record *record);
 
+/* mount_record_layer_states - INDEX_LAYERS_MAX of enum layer_state in shared memory, for
+ * content_options; valid as the counters are. */
+_Atomic(uint8_t) *mount_record_layer_states(struct mount_record *record);
+
 /* mount_record_free - remove the file and let go of its lock. */
 void mount_record_free(struct mount_record **record);
 
@@ -52,6 +57,8 @@ struct mount_row {
 	struct mounted mounted;				 /* its device number */
 	int64_t started_at;				 /* seconds since 1970 */
 	int pid;
+	uint32_t n_layers;
+	uint8_t layer_states[INDEX_LAYERS_MAX]; /* enum layer_state */
 	struct counters_view counters;
 };
 struct mount_list {

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define N_COMMON 8 /* rows of common_rows, with the one of zeroes */
+#define N_COMMON 12 /* rows of common_rows, with the one of zeroes */
 
 struct parser {
 	const struct command *self;
@@ -42,6 +42,14 @@ static void common_rows(struct common_options *c, struct option_row rows[N_COMMO
 		{0, "token-host", OPT_STRING, &c->token_host, "HOST",
 		 "a token server on another host that may be given the registry's credentials"},
 		{0, "plain-http", OPT_FLAG, &c->plain_http, NULL, "speak http to the registry"},
+		{0, "index", OPT_STRING, &c->index, "DIGEST",
+		 "use the published index of this digest; 'none': use none"},
+		{0, "trust-key", OPT_EACH, &c->trust_keys, "FILE",
+		 "use published indexes that this public key has signed"},
+		{0, "trust-index", OPT_STRING, &c->trust_index, "any",
+		 "use any published index, whoever made it"},
+		{0, "trust-file", OPT_STRING, &c->trust_file, "FILE",
+		 "who is trusted (default: ~/.config/imgfs/trust, /etc/imgfs/trust)"},
 		{'v', "verbose", OPT_COUNT, &c->verbose, NULL,
 		 "say what is done; twice: every request"},
 		{'q', "quiet", OPT_FLAG, &c->quiet, NULL, "errors only"},
@@ -189,6 +197,14 @@ static void append_list(char **list, const char *more)
 	*list = joined;
 }
 
+static void append_text(const struct parser *p, struct option_texts *list, const char *shown,
+			const char *text)
+{
+	if (list->n + 1 == ARRAY_LEN(list->texts))
+		usage(p, "too often:", shown, "");
+	list->texts[list->n++] = text;
+}
+
 static void set_value(const struct parser *p, const struct option_row *row, const char *shown,
 		      const char *text)
 {
@@ -208,6 +224,9 @@ static void set_value(const struct parser *p, const struct option_row *row, cons
 		break;
 	case OPT_LIST:
 		append_list(row->value, text);
+		break;
+	case OPT_EACH:
+		append_text(p, row->value, shown, text);
 		break;
 	default:
 		usage(p, "unknown kind of option", shown, "");
@@ -335,6 +354,9 @@ int cli_parse(const struct command *self, int argc, char **argv, const struct op
 	if (n + 1 < argc)
 		argv[1 + n] = NULL;
 	*operands = argv + 1;
+	if (common->trust_index && strcmp(common->trust_index, "any"))
+		exit(cli_usage_error(self, "--trust-index takes 'any', not '%s'",
+				     common->trust_index));
 	set_log_level(common);
 	return n;
 }

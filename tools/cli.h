@@ -18,6 +18,13 @@ enum option_kind {
 	OPT_STRING, /* --store DIR: *(const char **)value = the text (of argv) */
 	OPT_NUMBER, /* --budget N: *(uint64_t *)value; decimal, K/M/G suffixes of 1024 */
 	OPT_LIST,   /* -o a,b -o c: appended with commas to *(char **)value, owned by the caller */
+	OPT_EACH,   /* --key A --key B: appended to *(struct option_texts *)value */
+};
+
+/* What an option that may come several times was given; NULL behind the last. */
+struct option_texts {
+	const char *texts[17];
+	size_t n;
 };
 
 struct option_row {
@@ -31,14 +38,18 @@ struct option_row {
 
 /* Options that every command understands; filled by cli_parse. */
 struct common_options {
-	const char *store;	/* --store DIR */
-	const char *platform;	/* --platform OS/ARCH[/VARIANT] */
-	const char *authfile;	/* --authfile FILE */
-	const char *token_host; /* --token-host HOST */
-	bool plain_http;	/* --plain-http */
-	bool json;		/* --json, for commands that list it */
-	bool quiet;		/* -q */
-	int verbose;		/* -v, -vv */
+	const char *store;		/* --store DIR */
+	const char *platform;		/* --platform OS/ARCH[/VARIANT] */
+	const char *authfile;		/* --authfile FILE */
+	const char *token_host;		/* --token-host HOST */
+	bool plain_http;		/* --plain-http */
+	const char *index;		/* --index DIGEST|none */
+	struct option_texts trust_keys; /* --trust-key FILE */
+	const char *trust_index;	/* --trust-index any */
+	const char *trust_file;		/* --trust-file FILE */
+	bool json;			/* --json, for commands that list it */
+	bool quiet;			/* -q */
+	int verbose;			/* -v, -vv */
 };
 
 struct command {
@@ -109,7 +120,7 @@ void cli_list_commands(const struct command *const *table, FILE *out);
  * none is close. */
 const char *cli_nearest(const char *typed, const char *const *words);
 
-/* image_options_of - the part of the common options that image_open takes. */
+/* image_options_of - the part of the common options that image_open takes; find_index is set. */
 struct image_options image_options_of(const struct common_options *common);
 
 /* cli_open_image - store, image_open, and (if prepare) image_prepare; 0 or an exit status after
@@ -120,6 +131,10 @@ struct cli_image {
 };
 int cli_open_image(const struct command *self, const struct common_options *common,
 		   const char *reference, bool prepare, struct cli_image *out);
+/* cli_open_image_with - the same with other options than image_options_of gives. */
+int cli_open_image_with(const struct command *self, const struct common_options *common,
+			const struct image_options *options, const char *reference, bool prepare,
+			struct cli_image *out);
 /* cli_prepare_image - image_prepare, ended by Ctrl-C; 0 or an exit status after cli_fail. */
 int cli_prepare_image(const struct command *self, struct cli_image *ci);
 /* cli_close_image - also for one that was opened only in part or not at all (zeroes). */

@@ -47,10 +47,12 @@ static int run(const struct command *self, int argc, char **argv)
 		return status;
 	if (chunk_size < CHUNK_TARGET_MIN || chunk_size > CHUNK_STREAM_MAX)
 		return cli_usage_error(self, "--chunk-size takes 16K to 1M");
-	status = cli_open_image(self, &common, reference, false, &ci);
+	struct image_options options = image_options_of(&common);
+	options.find_index = false;
+	options.chunk_target = (uint32_t)chunk_size;
+	status = cli_open_image_with(self, &common, &options, reference, false, &ci);
 	if (status)
 		return status;
-	ci.image->options.chunk_target = (uint32_t)chunk_size;
 	auto_free bool *had = xcalloc(ci.image->manifest.n_layers + 1, sizeof(*had));
 	for (size_t i = 0; i < ci.image->manifest.n_layers; i++)
 		had[i] = image_layer_indexed(ci.image, i);

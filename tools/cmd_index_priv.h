@@ -4,9 +4,11 @@
 #ifndef IMGFS_TOOLS_CMD_INDEX_PRIV_H
 #define IMGFS_TOOLS_CMD_INDEX_PRIV_H
 
+#include "fetch/image_publish.h"
 #include "tools/cli.h"
 
-extern const struct command index_build, index_show, index_dump_command, index_verify;
+extern const struct command index_build, index_push, index_pull, index_show, index_dump_command,
+	index_verify;
 
 /*
  * index_operand_is_file - whether an operand names an index file and no reference: it begins with
@@ -19,6 +21,10 @@ bool index_operand_is_file(const char *operand);
  * -ENOENT when it has none. */
 err_t index_layer_of_store(struct image *image, size_t layer, struct index **out) must_check;
 err_t index_image_of_store(struct image *image, struct index **out) must_check;
+
+/* index_print_part_head, index_print_part - one published form a line: what it spends on what. */
+void index_print_part_head(void);
+void index_print_part(const struct publish_part *part, const char *state);
 
 /* index_open_file - 0, or an exit status after an error line. */
 int index_open_file(const struct command *self, const char *path, struct index **out);

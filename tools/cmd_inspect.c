@@ -72,9 +72,9 @@ static void print_layers(struct image *image)
 	       format_size(layers_size(image), size));
 	for (size_t i = 0; i < image->manifest.n_layers; i++) {
 		const struct descriptor *desc = &image->manifest.layers[i].desc;
-		printf("  %3zu  %s  %10s  %-11s  ", i, digest_text(&desc->digest, digest),
+		printf("  %3zu  %s  %10s  %-9s  ", i, digest_text(&desc->digest, digest),
 		       format_size(desc->size, size),
-		       image_layer_indexed(image, i) ? "indexed" : "not indexed");
+		       layer_state_name(image_layer_state(image, i)));
 		format_name(stdout, BYTES_STR(desc->media_type));
 		putchar('\n');
 	}
@@ -101,6 +101,8 @@ static void print_text(struct image *image, const char *reference)
 	print_list("Volumes:", config->volumes);
 	print_labels(config->labels);
 	print_layers(image);
+	if (image->published)
+		print_line("Published:", digest_text(&image->artifact_digest, digest));
 	print_list("History:", config->history);
 }
 
@@ -156,6 +158,7 @@ static void json_layers(struct json_out *j, struct image *image)
 		json_put_number(j, "size", layer->desc.size);
 		json_put_text(j, "media_type", layer->desc.media_type);
 		json_put_bool(j, "indexed", image_layer_indexed(image, i));
+		json_put_text(j, "state", layer_state_name(image_layer_state(image, i)));
 		json_put_end(j);
 	}
 	json_put_end(j);
@@ -176,6 +179,8 @@ static void print_json(struct image *image, const char *reference)
 	json_put_text(&json, "variant", platform->variant);
 	json_put_end(&json);
 	json_put_number(&json, "size", layers_size(image));
+	if (image->published)
+		json_digest(&json, "published_index", &image->artifact_digest);
 	json_config(&json, &image->config);
 	json_layers(&json, image);
 	json_put_end(&json);
@@ -210,8 +215,10 @@ const struct command cmd_inspect = {
 	.synopsis = "[--json] REF",
 	.summary = "Show manifest, config and layers of an image",
 	.details =
-		"No layer is read. 'indexed' says that the store has the layer's index, so that a\n"
-		"mount needs nothing of it before the first read. Layers are numbered from 0, the\n"
-		"lowest one.",
+		"No layer is read. Each has a state: 'proven' (the store has an index that was "
+		"built\n"
+		"or proven here), 'bound', 'signed' or 'hint' (a published index would be used, "
+		"and\n"
+		"why it is trusted), or 'unindexed'. Layers are numbered from 0, the lowest one.",
 	.run = run,
 };

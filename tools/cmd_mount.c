@@ -119,6 +119,7 @@ static err_t record_make(const struct mount_command *m, struct mount_parts *p, s
 		.reference = p->reference,
 		.manifest = digest_text(&p->ci.image->digest, digest),
 		.store = store_dir(p->ci.store),
+		.n_layers = index_info(p->ci.image->tree)->n_layers,
 	};
 
 	return mount_record_new(&info, &p->record, d);
@@ -171,12 +172,14 @@ static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct 
 	err_t err;
 
 	budget_keep_in_limit(&m->content);
-	err = content_new(p->ci.image, &m->content, &p->content, d);
 	p->reference = ref_text(&p->ci.image->ref);
+	err = record_make(m, p, d);
+	if (!err) {
+		m->content.layer_states = mount_record_layer_states(p->record);
+		err = content_new(p->ci.image, &m->content, &p->content, d);
+	}
 	if (!err)
 		err = stop_install(d);
-	if (!err)
-		err = record_make(m, p, d);
 	if (!err)
 		err = session_make(m, p, d);
 	if (!err)

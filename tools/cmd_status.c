@@ -93,6 +93,10 @@ static void print_details(const struct mount_row *row)
 	print_label("state", is_attached(row) ? "mounted" : "detached");
 	printf("%-11s %d\n", "pid", row->pid);
 	printf("%-11s %s\n", "uptime", format_uptime(uptime_s(row), up));
+	printf("%-11s", "layers");
+	for (uint32_t i = 0; i < row->n_layers; i++)
+		printf(" %s", layer_state_name(row->layer_states[i]));
+	putchar('\n');
 	print_values("upcalls", row->counters.upcalls, row->counters.n_upcalls);
 	print_values("content", row->counters.content, row->counters.n_content);
 }
@@ -131,6 +135,10 @@ static void json_row(struct json_out *j, const struct mount_row *row)
 	json_put_signed(j, "pid", row->pid);
 	json_put_signed(j, "started", row->started_at);
 	json_put_number(j, "uptime_s", uptime_s(row));
+	json_put_array(j, "layers");
+	for (uint32_t i = 0; i < row->n_layers; i++)
+		json_put_text(j, NULL, layer_state_name(row->layer_states[i]));
+	json_put_end(j);
 	json_put_number(j, "upcalls_total", row->counters.upcalls_total);
 	json_values(j, "upcalls", row->counters.upcalls, row->counters.n_upcalls);
 	json_put_number(j, "failed_replies", row->counters.failed_replies);

@@ -12,6 +12,11 @@ struct image_options image_options_of(const struct common_options *common)
 		.registry = {.plain_http = common->plain_http,
 			     .authfile = common->authfile,
 			     .token_host = common->token_host},
+		.find_index = true,
+		.trust = {.index = common->index,
+			  .keys = common->trust_keys.n ? common->trust_keys.texts : NULL,
+			  .any = common->trust_index != NULL,
+			  .trust_file = common->trust_file},
 	};
 }
 
@@ -31,12 +36,19 @@ int cli_prepare_image(const struct command *self, struct cli_image *ci)
 int cli_open_image(const struct command *self, const struct common_options *common,
 		   const char *reference, bool prepare, struct cli_image *out)
 {
-	struct diag d = DIAG_INIT;
 	struct image_options options = image_options_of(common);
+	return cli_open_image_with(self, common, &options, reference, prepare, out);
+}
+
+int cli_open_image_with(const struct command *self, const struct common_options *common,
+			const struct image_options *options, const char *reference, bool prepare,
+			struct cli_image *out)
+{
+	struct diag d = DIAG_INIT;
 	*out = (struct cli_image){0};
 	err_t err = store_open(common->store, &out->store, &d);
 	if (!err)
-		err = image_open(out->store, reference, &options, &out->image, &d);
+		err = image_open(out->store, reference, options, &out->image, &d);
 	int status = err ? cli_fail(self, &d) : 0;
 	if (!status && prepare)
 		status = cli_prepare_image(self, out);

@@ -1,0 +1,150 @@
+/*
+ * imgfs index push: build what is missing, then publish the indexes beside the image.
+ */
+#include "fetch/image_publish.h"
+#include "tools/cmd_index_priv.h"
+#include "tools/format.h"
+#include "tools/interrupt.h"
+
+struct push {
+	const struct command *self;
+	struct common_options common;
+	struct option_texts bases;
+	const char *key_file;
+	uint64_t small_layer;
+	uint64_t chunk_size;
+};
+
+void index_print_part_head(void)
+{
+	printf("%-5s  %-71s  %8s  %8s  %8s  %8s  %8s  %8s  %7s  %s\n", "LAYER", "INDEX", "HEAD",
+	       "ROWS", "WINDOWS", "TREE", "DIGESTS", "TOTAL", "PERCENT", "STATE");
+}
+
+void index_print_part(const struct publish_part *part, const char *state)
+{
+	char name[24] = "image", digest[DIGEST_TEXT_MAX], percent[FORMAT_TEXT_MAX];
+	char text[6][FORMAT_TEXT_MAX];
+	const struct wire_sizes *s = &part->sizes;
+	const uint64_t sizes[6] = {s->head, s->rows, s->windows, s->tree, s->digests, s->total};
+	for (size_t i = 0; i < 6; i++)
+		format_size(sizes[i], text[i]);
+	if (part->layer != SIZE_MAX)
+		snprintf(name, sizeof(name), "%zu", part->layer);
+	printf("%-5s  %s  %8s  %8s  %8s  %8s  %8s  %8s  %7s  %s\n", name,
+	       digest_text(&part->digest, digest), text[0], text[1], text[2], text[3], text[4],
+	       text[5], format_percent(s->total, part->blob_size, percent), state);
+	fflush(stdout); /* the next layer takes a while */
+}
+
+static void progress(void *arg, const struct publish_part *part)
+{
+	(void)arg;
+	index_print_part(part, part->was_there ? "present" : part->borrowed ? "copied" : "pushed");
+}
+
+/* Layers that other images have published need not be streamed. */
+static int borrow(struct push *p, struct image *image)
+{
+	int status = 0;
+	for (size_t i = 0; i < p->bases.n && !status; i++) {
+		struct diag d = DIAG_INIT;
+		struct cli_image base;
+		size_t taken = 0;
+		status = cli_open_image(p->self, &p->common, p->bases.texts[i], false, &base);
+		if (status)
+			break;
+		if (!base.image->published)
+			fprintf(stderr, "imgfs %s: --base %s: no published index that is trusted\n",
+				p->self->name, p->bases.texts[i]);
+		else if (image_borrow(image, base.image, &taken, &d))
+			status = cli_fail(p->self, &d);
+		cli_close_image(&base);
+	}
+	return status;
+}
+
+static int publish(struct push *p, struct image *image, const struct signing_key *key)
+{
+	const struct publish_options options = {
+		.key = key, .small_layer = p->small_layer, .progress = progress};
+	struct diag d = DIAG_INIT;
+	struct digest artifact;
+	char text[DIGEST_TEXT_MAX];
+	index_print_part_head();
+	interrupt_watch(image->source);
+	err_t err = image_publish(image, image->source, &options, &artifact, &d);
+	interrupt_unwatch();
+	if (interrupt_signal()) {
+		fprintf(stderr, "imgfs %s: interrupted\n", p->self->name);
+		return 128 + interrupt_signal();
+	}
+	if (err)
+		return cli_fail(p->self, &d);
+	printf("index %s\n", digest_text(&artifact, text));
+	if (key)
+		printf("signed by %s\n", signing_key_id(key));
+	return 0;
+}
+
+static int push_image(struct push *p, const char *reference, const struct signing_key *key)
+{
+	struct cli_image ci;
+	struct image_options options = image_options_of(&p->common);
+	options.find_index = false;
+	options.chunk_target = (uint32_t)p->chunk_size;
+	int status = cli_open_image_with(p->self, &p->common, &options, reference, false, &ci);
+	if (status)
+		return status;
+	status = borrow(p, ci.image);
+	if (!status)
+		status = cli_prepare_image(p->self, &ci);
+	if (!status)
+		status = publish(p, ci.image, key);
+	cli_close_image(&ci);
+	return status;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct push p = {.self = self,
+			 .chunk_size = CHUNK_TARGET_DEFAULT,
+			 .small_layer = SMALL_LAYER_DEFAULT};
+	struct diag d = DIAG_INIT;
+	struct signing_key *key = NULL;
+	const char *reference;
+	const struct option_row rows[] = {
+		{0, "sign-key", OPT_STRING, &p.key_file, "FILE",
+		 "sign with this private key, Ed25519 or P-256, PEM"},
+		{0, "base", OPT_EACH, &p.bases, "REF",
+		 "take layers from the published index of this image, if it is trusted"},
+		{0, "min-layer-size", OPT_NUMBER, &p.small_layer, "BYTES",
+		 "layers up to this size are not published: readers fetch them whole (1M)"},
+		{0, "chunk-size", OPT_NUMBER, &p.chunk_size, "BYTES",
+		 "for indexes that have to be built: see 'imgfs index build --help' (256K)"},
+		{0},
+	};
+	int status = cli_one_reference(self, argc, argv, rows, &p.common, false, &reference);
+	if (status)
+		return status;
+	if (p.chunk_size < CHUNK_TARGET_MIN || p.chunk_size > CHUNK_STREAM_MAX)
+		return cli_usage_error(self, "--chunk-size takes 16K to 1M");
+	if (p.key_file && signing_key_load(p.key_file, &key, &d))
+		return cli_fail(self, &d);
+	status = push_image(&p, reference, key);
+	signing_key_free(&key);
+	return status;
+}
+
+const struct command index_push = {
+	.name = "index push",
+	.synopsis = "[--sign-key FILE] [--base REF]... REF",
+	.summary = "Publish the indexes of an image beside it",
+	.details =
+		"Layers that the store has no index of are streamed once and indexed, as by "
+		"'imgfs\n"
+		"index build'. Then one artifact that refers to the image is written to its\n"
+		"repository (or layout); the image stays as it is. Others use it when they trust\n"
+		"it: see 'imgfs mount --help', --trust-key, --index and --trust-index.",
+	.run = run,
+};

@@ -5,6 +5,7 @@ Exit statuses are those of `imgfs help exit-codes`: 4 access denied, 5 network, 
 """
 import json
 import os
+import secrets
 import subprocess
 import time
 import urllib.request
@@ -105,13 +106,14 @@ def fallback_list(registry):
 @pytest.fixture(params=["second", "docker-registry", "docker-registry with TLS and htpasswd"])
 def target(request, scratch):
     """(reference, environment) of a registry to push to."""
+    name = f"push-{secrets.token_hex(8)}"
     if request.param == "second":
         return request.getfixturevalue("second").reference(), {}
     if request.param == "docker-registry":
-        return request.getfixturevalue("registry").reference(scratch.name.lower().replace(".", "-")), {}
+        return request.getfixturevalue("registry").reference(name), {}
     tls = request.getfixturevalue("registry_tls")
     env = {**login(scratch / "login", tls.host, USER, PASSWORD), "SSL_CERT_FILE": tls.ca}
-    return tls.reference(scratch.name.lower().replace(".", "-")), env
+    return tls.reference(name), env
 
 
 # ---- honest registries
@@ -133,7 +135,8 @@ def test_publish_and_find(target):
 def test_blobs(target, size):
     reference, env = target
     content = os.urandom(size)
-    assert put_blob(reference, content, env=env).out == b"sent\n"
+    got = put_blob(reference, content, env=env)
+    assert got.out == b"sent\n", got
     again = put_blob(reference, content, env=env)
     assert again.out == b"there\n", again
     if size:

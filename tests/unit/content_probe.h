@@ -85,11 +85,11 @@ static inline struct content_stats stats_of(struct content *c)
 
 static inline unsigned stored_chunks(struct world *w, unsigned layer)
 {
-	uint32_t chunks;
-	uint64_t bytes;
+	unsigned chunks = 0;
 	struct chunk_store *cs;
-	assert_int_equal(chunk_store_open(w->store, w->layers[layer], &cs, NULL), 0);
-	chunk_store_stored(cs, &chunks, &bytes);
+	assert_int_equal(chunk_store_open(w->store, w->tables[layer], &cs, NULL), 0);
+	for (uint32_t i = 0; i < index_info(w->layers[layer])->n_chunks; i++)
+		chunks += chunk_store_has(cs, i);
 	chunk_store_close(&cs);
 	return chunks;
 }

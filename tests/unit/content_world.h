@@ -10,6 +10,7 @@
 
 #include "tests/unit/tar_build.h"
 
+#include "fetch/chunk_table.h"
 #include "fetch/content.h"
 #include "fetch/lock.h"
 #include "fetch/log.h"
@@ -59,6 +60,8 @@ struct world {
 	struct buf streams[WORLD_LAYERS_MAX], blobs[WORLD_LAYERS_MAX], indexes[WORLD_LAYERS_MAX];
 	struct digest blob_digests[WORLD_LAYERS_MAX];
 	struct index *layers[WORLD_LAYERS_MAX];
+	struct chunk_table *tables[WORLD_LAYERS_MAX];
+	struct layer_desc descs[WORLD_LAYERS_MAX]; /* what a manifest would say */
 	struct buf tree;
 };
 
@@ -282,6 +285,10 @@ static inline void world_add_layer(struct world *w, enum world_codec codec)
 	if (err)
 		print_error("layer %zu: %s\n", i, d.text);
 	assert_int_equal(err, 0);
+	w->tables[i] = chunk_table_of_index(w->layers[i]);
+	w->descs[i].desc.digest = w->blob_digests[i];
+	w->descs[i].desc.size = w->blobs[i].n;
+	w->descs[i].diff_id = index_info(w->layers[i])->diff_id;
 }
 
 static inline void world_remove_dir(const char *dir)
@@ -309,6 +316,8 @@ static inline struct world *world_new(const enum world_codec *codecs, size_t n)
 			 0);
 	w->image.source = &w->source;
 	w->image.layers = w->layers;
+	w->image.manifest.layers = w->descs;
+	w->image.manifest.n_layers = n;
 	assert_int_equal(index_open_bytes(buf_bytes(&w->tree), &w->image.tree, NULL), 0);
 	snprintf(w->dir, sizeof(w->dir), "/tmp/imgfs-test-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
@@ -322,6 +331,7 @@ static inline void world_free(struct world **wp)
 	struct world *w = take(wp);
 	index_close(&w->image.tree);
 	for (size_t i = 0; i < w->n_layers; i++) {
+		chunk_table_free(&w->tables[i]);
 		index_close(&w->layers[i]);
 		buf_fini(&w->streams[i]);
 		buf_fini(&w->blobs[i]);

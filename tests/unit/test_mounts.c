@@ -323,7 +323,7 @@ static void test_files_that_are_no_records(void **state)
 static void test_directories_of_others(void **state)
 {
 	struct mount_record *r = record_of("/mnt/a", true);
-	struct mount_info info = {"/mnt/b", "x", "x", "x"};
+	struct mount_info info = {"/mnt/b", "x", "x", "x", 1};
 	struct mount_list list;
 	struct diag d = DIAG_INIT;
 	auto_free char *path = mounts_path("");
@@ -347,7 +347,7 @@ static void test_texts_that_are_too_long(void **state)
 	struct mount_record *r = NULL;
 	(void)state;
 	memset(text, 'a', 4999);
-	struct mount_info info = {text, "x", "x", "x"};
+	struct mount_info info = {text, "x", "x", "x", 1};
 	assert_int_equal(mount_record_new(&info, &r, NULL), -ENAMETOOLONG);
 	assert_null(r);
 	assert_int_equal(count_files(), 0);

@@ -36,6 +36,7 @@ struct image_options {
 	unsigned index_threads; /* layers indexed side by side; 0: one a processor, 4 at the most */
 	bool offline;		/* only what the store has */
 	bool find_index;	/* use a published index where the store has none proven */
+	bool find_always;	/* look for one even where the store has */
 	struct trust_options trust; /* which one */
 	uint64_t small_layer;	    /* bytes; 0: SMALL_LAYER_DEFAULT */
 };
@@ -99,6 +100,10 @@ err_t image_index_layer(struct image *image, size_t layer, const struct index **
 /* image_layer_state - LAYER_PROVEN for a layer whose index is the store's or image->layers', else
  * what its published index is worth. */
 enum layer_state image_layer_state(struct image *image, size_t layer);
+
+/* image_use_index - fill image->tree by the published index, alone; part of image_prepare. Clears
+ * image->published, with a word in the log, where that does not work. -ECANCELED only. */
+err_t image_use_index(struct image *image, struct diag *d) must_check;
 
 /* image_reject_index - the published index in use has lied: it is forgotten, and not used again.
  * What is open goes on as it is. */

@@ -24,9 +24,6 @@ err_t image_resolve(struct image *image, const struct platform *wanted, bool exp
  * -ECANCELED is passed on.
  */
 err_t image_find_index(struct image *image, struct diag *d) must_check;
-/* image_use_index - fill image->tree by it; clears image->published, with a word in the log, where
- * that does not work. -ECANCELED as above. */
-err_t image_use_index(struct image *image, struct diag *d) must_check;
 /* image_key - the name of the merged tree, which follows from the layers. */
 void image_key(const struct image *image, struct digest *out);
 /* image_keep_index - put an index into the store and map it from there; where that fails, *file

@@ -229,34 +229,12 @@ err_t image_publish(struct image *image, struct source *to, const struct publish
 
 /* --- layers that another image has published --- */
 
-static err_t fetch_form(struct image *base, const struct artifact_layer *l, struct buf *out,
-			struct diag *d)
-{
-	struct digest found;
-	if (!store_form_read(base->store, &l->form.digest, l->form.size, out))
-		return 0;
-	if (l->form.size == 0)
-		return fail(d, ERR_INTEGRITY, -EBADMSG, "a form of no bytes");
-	err_t err = buf_reserve(out, l->form.size);
-	if (err)
-		return fail_sys(d, ERR_OTHER, err, "a published index");
-	err = source_read_range(base->source, &l->form.digest, l->form.size, 0, l->form.size,
-				INT64_MAX, out->p, d);
-	if (err)
-		return err;
-	out->n = l->form.size;
-	digest_of(l->form.digest.alg, out->p, out->n, &found);
-	return digest_equal(&found, &l->form.digest)
-		       ? 0
-		       : fail(d, ERR_INTEGRITY, -EBADMSG, "its bytes do not match their digest");
-}
-
 static err_t borrow_layer(struct image *image, size_t layer, struct image *base,
 			  const struct artifact_layer *l, struct diag *d)
 {
 	auto_buf struct buf form = {0}, file = {0};
 	struct index *ix = NULL;
-	err_t err = fetch_form(base, l, &form, d);
+	err_t err = image_fetch_form(base, l, &form, d);
 	if (!err)
 		err = wire_layer_decode(buf_bytes(&form), &file, d);
 	if (!err)

@@ -37,6 +37,24 @@ err_t image_publish(struct image *image, struct source *to, const struct publish
 		    struct digest *out, struct diag *d) must_check;
 
 /*
+ * image_fetch_form - a whole published form, appended to an empty buffer: from the store, else from
+ * the source; its digest is checked
+ * Errors of source_read. Not kept.
+ */
+err_t image_fetch_form(struct image *image, const struct artifact_layer *layer, struct buf *out,
+		       struct diag *d) must_check;
+
+/*
+ * image_pull - bring the whole published index into the store: afterwards reads need nothing more
+ * of it
+ * @progress  as in publish_options
+ * Every form is decoded and proved once; one that lies is -EBADMSG, and the index is rejected. What
+ * the store can not keep is no error. Needs image->published.
+ */
+err_t image_pull(struct image *image, void (*progress)(void *arg, const struct publish_part *part),
+		 void *arg, struct diag *d) must_check;
+
+/*
  * image_borrow - take the layer indexes that another image's published index has, so that
  * image_prepare does not stream those layers
  * @base  opened with find_index; borrowed for the call

@@ -285,7 +285,8 @@ static bool is_indexed(const struct image *image)
 
 err_t image_find_index(struct image *image, struct diag *d)
 {
-	if (!image->options.find_index || trust_refuses(image->trust) || is_indexed(image))
+	if (!image->options.find_index || trust_refuses(image->trust) ||
+	    (!image->options.find_always && is_indexed(image)))
 		return 0;
 	err_t err = find(image);
 	if (err == -ECANCELED)

@@ -45,7 +45,7 @@ int index_open_file(const struct command *self, const char *path, struct index *
 }
 
 static const struct command *const commands[] = {
-	&index_build, &index_push, &index_show, &index_dump_command, &index_verify, NULL,
+	&index_build, &index_push, &index_pull, &index_show, &index_dump_command, &index_verify, NULL,
 };
 
 static int run(const struct command *self, int argc, char **argv)
@@ -55,7 +55,7 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command cmd_index = {
 	.name = "index",
-	.synopsis = "build|push|show|dump|verify ...",
-	.summary = "Build, show, print and check the indexes of an image",
+	.synopsis = "build|push|pull|show|dump|verify ...",
+	.summary = "Build, publish, fetch, show and check the indexes of an image",
 	.run = run,
 };

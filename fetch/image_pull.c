@@ -1,0 +1,118 @@
+/*
+ * Published forms as a whole: fetched, compared with their digests, and kept.
+ */
+#include "fetch/image_priv.h"
+#include "fetch/image_publish.h"
+#include "fetch/log.h"
+
+#include <string.h>
+
+err_t image_fetch_form(struct image *image, const struct artifact_layer *layer, struct buf *out,
+		       struct diag *d)
+{
+	const struct descriptor *form = &layer->form;
+	struct digest found;
+	if (!store_form_read(image->store, &form->digest, form->size, out))
+		return 0;
+	if (form->size == 0)
+		return fail(d, ERR_INTEGRITY, -EBADMSG, "a published index of no bytes");
+	if (!image_may_fetch(image))
+		return fail(d, ERR_NOT_FOUND, -ENOENT, "it is not in the store");
+	err_t err = buf_reserve(out, form->size);
+	if (err)
+		return fail_sys(d, ERR_OTHER, err, "a published index");
+	err = source_read_range(image->source, &form->digest, form->size, 0, form->size, INT64_MAX,
+				out->p, d);
+	if (err)
+		return err;
+	out->n = form->size;
+	digest_of(form->digest.alg, out->p, out->n, &found);
+	return digest_equal(&found, &form->digest)
+		       ? 0
+		       : fail(d, ERR_INTEGRITY, -EBADMSG,
+			      "the bytes of a published index do not match their digest");
+}
+
+/* The lowest layer of the image with this blob. */
+static size_t number_of(const struct image *image, const struct digest *blob)
+{
+	size_t i = 0;
+	while (!digest_equal(&image->manifest.layers[i].desc.digest, blob))
+		i++;
+	return i;
+}
+
+static err_t check_form(const struct image *image, size_t number, struct bytes form, struct diag *d)
+{
+	auto_buf struct buf file = {0};
+	struct index *ix = NULL;
+	err_t err = wire_layer_decode(form, &file, d);
+	if (!err)
+		err = index_open_bytes(buf_bytes(&file), &ix, d);
+	if (!err && !image_index_agrees(ix, &image->manifest.layers[number]))
+		err = fail(d, ERR_INTEGRITY, -EBADMSG, "it is the index of another layer");
+	index_close(&ix);
+	return err;
+}
+
+static err_t pull_layer(struct image *image, const struct artifact_layer *layer,
+			struct publish_part *part, struct diag *d)
+{
+	auto_buf struct buf form = {0};
+	part->layer = number_of(image, &layer->layer);
+	part->digest = layer->form.digest;
+	part->blob_size = image->manifest.layers[part->layer].desc.size;
+	part->was_there =
+		!store_form_read(image->store, &layer->form.digest, layer->form.size, &form);
+	buf_fini(&form);
+	err_t err = image_fetch_form(image, layer, &form, d);
+	if (!err)
+		err = check_form(image, part->layer, buf_bytes(&form), d);
+	if (!err)
+		err = wire_layer_sizes(buf_bytes(&form), &part->sizes, d);
+	if (err) {
+		diag_prepend(d, "the published index of layer %zu", part->layer);
+		return err;
+	}
+	if (!part->was_there &&
+	    store_form_write(image->store, &layer->form.digest, buf_bytes(&form)))
+		log_warn("store.index_not_kept", "layer=%zu", part->layer);
+	return 0;
+}
+
+static void tree_part(const struct image *image, struct publish_part *part)
+{
+	struct index_layer_head head;
+	*part = (struct publish_part){.layer = SIZE_MAX, .digest = image->artifact.tree.digest};
+	part->sizes.total = image->artifact.tree.size;
+	for (uint32_t i = 0; i < image->manifest.n_layers; i++) {
+		part->blob_size += image->manifest.layers[i].desc.size;
+		if (index_layer_head(image->tree, i, &head))
+			part->sizes.head += head.head.n;
+	}
+	part->sizes.tree = part->sizes.total - min_of(part->sizes.head, part->sizes.total);
+}
+
+err_t image_pull(struct image *image, void (*progress)(void *arg, const struct publish_part *part),
+		 void *arg, struct diag *d)
+{
+	struct publish_part part;
+	BUG_ON(!image->published);
+	err_t err = image_use_index(image, d);
+	if (!err && !image->published)
+		err = fail(d, ERR_INTEGRITY, -EBADMSG,
+			   "the published index can not be used (-v says why)");
+	for (size_t i = 0; i < image->artifact.n_layers && !err; i++) {
+		part = (struct publish_part){0};
+		err = pull_layer(image, &image->artifact.layers[i], &part, d);
+		if (!err && progress)
+			progress(arg, &part);
+	}
+	if (!err && progress) {
+		tree_part(image, &part);
+		progress(arg, &part);
+	}
+	if (err == -EBADMSG)
+		image_reject_index(image);
+	return err;
+}

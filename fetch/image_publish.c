@@ -40,6 +40,49 @@ static bool is_small(const struct publishing *p, size_t layer)
 	return p->image->manifest.layers[layer].desc.size <= small;
 }
 
+/* What is published must come back as it was. An index that an early imgfs built may have its rows
+ * in another order than a tree has them now: that one has to be built again. */
+static err_t fail_not_canonical(struct publishing *p, enum index_kind kind,
+				const struct digest *name, struct diag *d)
+{
+	auto_free char *path = store_index_path(p->image->store, kind, name);
+	return fail(d, ERR_STORE, -ESTALE,
+		    "%s was built by an older imgfs and can not be published; remove it and try "
+		    "again",
+		    path);
+}
+
+static err_t pack_layer(struct publishing *p, size_t layer, struct buf *out, struct diag *d)
+{
+	auto_buf struct buf file = {0};
+	struct diag why = DIAG_INIT;
+	err_t err = wire_layer_encode(p->image->layers[layer], out, d);
+	if (err)
+		return err;
+	err = wire_layer_decode(buf_bytes(out), &file, &why);
+	if (err == -EBADMSG)
+		return fail_not_canonical(p, INDEX_LAYER,
+					  &p->image->manifest.layers[layer].desc.digest, d);
+	return err ? fail(d, why.cls, err, "%s", why.text) : 0;
+}
+
+static err_t pack_tree(struct publishing *p, struct buf *out, struct diag *d)
+{
+	auto_buf struct buf file = {0};
+	struct index *back = NULL;
+	err_t err = wire_image_encode(p->image->tree, p->heads, out, d);
+	if (!err)
+		err = wire_image_decode(buf_bytes(out), &file, d);
+	if (!err)
+		err = index_open_bytes(buf_bytes(&file), &back, d);
+	if (err)
+		return err;
+	bool same = index_same_tree(back, p->image->tree);
+	index_close(&back);
+	return same ? 0
+		    : fail_not_canonical(p, INDEX_IMAGE, &index_info(p->image->tree)->image_key, d);
+}
+
 /* The form of a layer: as another image's artifact had it, or packed now. */
 static err_t form_of(struct publishing *p, size_t layer, struct buf *out, bool *borrowed,
 		     struct diag *d)
@@ -47,7 +90,7 @@ static err_t form_of(struct publishing *p, size_t layer, struct buf *out, bool *
 	struct buf *form = p->image->borrowed ? &p->image->borrowed[layer] : NULL;
 	*borrowed = form && form->n;
 	if (!*borrowed)
-		return wire_layer_encode(p->image->layers[layer], out, d);
+		return pack_layer(p, layer, out, d);
 	*out = *form;
 	*form = (struct buf){0};
 	return 0;
@@ -106,7 +149,7 @@ static err_t put_tree(struct publishing *p, struct diag *d)
 {
 	struct publish_part part = {.layer = SIZE_MAX};
 	auto_buf struct buf form = {0};
-	err_t err = wire_image_encode(p->image->tree, p->heads, &form, d);
+	err_t err = pack_tree(p, &form, d);
 	if (err)
 		return err;
 	digest_of(DIGEST_SHA256, form.p, form.n, &part.digest);

@@ -405,11 +405,14 @@ static err_t get_tree(struct image *image, struct diag *d)
 static void say_untrusted(const struct image *image)
 {
 	char text[DIGEST_TEXT_MAX];
-	if (image->untrusted.alg)
-		log_warn("index.untrusted",
-			 "index=%s next=\"the layers are indexed here; --trust-key, "
-			 "--index=DIGEST or --trust-index=any would use it\"",
-			 digest_text(&image->untrusted, text));
+	if (!image->untrusted.alg)
+		return;
+	/* A layout is streamed from a disk: not worth interrupting anybody. */
+	log_event(image->ref.kind == REF_REGISTRY ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+		  "index.untrusted",
+		  "index=%s next=\"the layers are indexed here; --trust-key, --index=DIGEST or "
+		  "--trust-index=any would use it\"",
+		  digest_text(&image->untrusted, text));
 }
 
 err_t image_use_index(struct image *image, struct diag *d)

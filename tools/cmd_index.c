@@ -45,7 +45,8 @@ int index_open_file(const struct command *self, const char *path, struct index *
 }
 
 static const struct command *const commands[] = {
-	&index_build, &index_push, &index_pull, &index_show, &index_dump_command, &index_verify, NULL,
+	&index_build,	     &index_push,   &index_pull, &index_show,
+	&index_dump_command, &index_verify, NULL,
 };
 
 static int run(const struct command *self, int argc, char **argv)

@@ -4,6 +4,9 @@
 #include "tools/cmd_index_priv.h"
 #include "tools/format.h"
 
+#include <string.h>
+#include <unistd.h>
+
 static void print_row(const char *number, const struct digest *digest, uint64_t blob,
 		      const struct index *ix, const char *state)
 {
@@ -30,16 +33,36 @@ static void print_layers(const struct image *image, const bool *had)
 	print_row("image", &index_info(image->tree)->image_key, 0, image->tree, "merged");
 }
 
+/* A layout keeps its indexes itself; a registry is written to by `index push` alone. */
+static bool wants_output(const struct image *image, const char *output)
+{
+	if (output)
+		return strcmp(output, "none") != 0;
+	if (image->ref.kind != REF_OCI_LAYOUT)
+		return false;
+	if (access(image->ref.dir, W_OK) == 0)
+		return true;
+	fprintf(stderr, "imgfs index build: oci:%s can not be written to: not published there\n",
+		image->ref.dir);
+	return false;
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct common_options common = {0};
 	struct cli_image ci;
-	const char *reference;
+	struct diag d = DIAG_INIT;
+	const char *reference, *output = NULL, *key_file = NULL;
+	struct signing_key *key = NULL;
 	uint64_t chunk_size = CHUNK_TARGET_DEFAULT;
 	const struct option_row rows[] = {
 		{0, "chunk-size", OPT_NUMBER, &chunk_size, "BYTES",
 		 "what a chunk aims at, 16K to 1M: finer fetches less, coarser indexes are smaller "
 		 "(256K)"},
+		{0, "output", OPT_STRING, &output, "oci:DIR|none",
+		 "publish into this layout (default: for oci:DIR that layout)"},
+		{0, "sign-key", OPT_STRING, &key_file, "FILE",
+		 "sign what is published: see 'imgfs index push --help'"},
 		{0},
 	};
 	int status = cli_one_reference(self, argc, argv, rows, &common, false, &reference);
@@ -47,28 +70,38 @@ static int run(const struct command *self, int argc, char **argv)
 		return status;
 	if (chunk_size < CHUNK_TARGET_MIN || chunk_size > CHUNK_STREAM_MAX)
 		return cli_usage_error(self, "--chunk-size takes 16K to 1M");
+	if (key_file && signing_key_load(key_file, &key, &d))
+		return cli_fail(self, &d);
 	struct image_options options = image_options_of(&common);
 	options.find_index = false;
 	options.chunk_target = (uint32_t)chunk_size;
 	status = cli_open_image_with(self, &common, &options, reference, false, &ci);
-	if (status)
+	if (status) {
+		signing_key_free(&key);
 		return status;
+	}
 	auto_free bool *had = xcalloc(ci.image->manifest.n_layers + 1, sizeof(*had));
 	for (size_t i = 0; i < ci.image->manifest.n_layers; i++)
 		had[i] = image_layer_indexed(ci.image, i);
 	status = cli_prepare_image(self, &ci);
 	if (!status)
 		print_layers(ci.image, had);
+	if (!status && wants_output(ci.image, output))
+		status = index_publish(self, ci.image, output, key, SMALL_LAYER_DEFAULT);
+	signing_key_free(&key);
 	cli_close_image(&ci);
 	return status;
 }
 
 const struct command index_build = {
 	.name = "index build",
-	.synopsis = "REF",
+	.synopsis = "[--output oci:DIR] REF",
 	.summary = "Build the indexes of an image that the store has not",
-	.details = "Each missing layer is streamed once; its digest and its DiffID are checked on "
-		   "the\n"
-		   "way. The percentage is that of the index in its blob.",
+	.details =
+		"Each missing layer is streamed once; its digest and its DiffID are checked on "
+		"the\n"
+		"way. The percentage is that of the index in its blob. For an image in a layout\n"
+		"they are also published there, as 'imgfs index push' does it in a registry: one\n"
+		"artifact that refers to the image, which stays as it is.",
 	.run = run,
 };

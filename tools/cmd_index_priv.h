@@ -22,6 +22,13 @@ bool index_operand_is_file(const char *operand);
 err_t index_layer_of_store(struct image *image, size_t layer, struct index **out) must_check;
 err_t index_image_of_store(struct image *image, struct index **out) must_check;
 
+/*
+ * index_publish - put the image's indexes beside it, or into a layout "oci:DIR", with a line for
+ * each part; 0, or an exit status after an error line
+ */
+int index_publish(const struct command *self, struct image *image, const char *layout,
+		  const struct signing_key *key, uint64_t small_layer);
+
 /* index_print_part_head, index_print_part - one published form a line: what it spends on what. */
 void index_print_part_head(void);
 void index_print_part(const struct publish_part *part, const char *state);

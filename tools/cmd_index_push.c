@@ -3,8 +3,6 @@
  */
 #include "fetch/image_publish.h"
 #include "tools/cmd_index_priv.h"
-#include "tools/format.h"
-#include "tools/interrupt.h"
 
 struct push {
 	const struct command *self;
@@ -14,34 +12,6 @@ struct push {
 	uint64_t small_layer;
 	uint64_t chunk_size;
 };
-
-void index_print_part_head(void)
-{
-	printf("%-5s  %-71s  %8s  %8s  %8s  %8s  %8s  %8s  %7s  %s\n", "LAYER", "INDEX", "HEAD",
-	       "ROWS", "WINDOWS", "TREE", "DIGESTS", "TOTAL", "PERCENT", "STATE");
-}
-
-void index_print_part(const struct publish_part *part, const char *state)
-{
-	char name[24] = "image", digest[DIGEST_TEXT_MAX], percent[FORMAT_TEXT_MAX];
-	char text[6][FORMAT_TEXT_MAX];
-	const struct wire_sizes *s = &part->sizes;
-	const uint64_t sizes[6] = {s->head, s->rows, s->windows, s->tree, s->digests, s->total};
-	for (size_t i = 0; i < 6; i++)
-		format_size(sizes[i], text[i]);
-	if (part->layer != SIZE_MAX)
-		snprintf(name, sizeof(name), "%zu", part->layer);
-	printf("%-5s  %s  %8s  %8s  %8s  %8s  %8s  %8s  %7s  %s\n", name,
-	       digest_text(&part->digest, digest), text[0], text[1], text[2], text[3], text[4],
-	       text[5], format_percent(s->total, part->blob_size, percent), state);
-	fflush(stdout); /* the next layer takes a while */
-}
-
-static void progress(void *arg, const struct publish_part *part)
-{
-	(void)arg;
-	index_print_part(part, part->was_there ? "present" : part->borrowed ? "copied" : "pushed");
-}
 
 /* Layers that other images have published need not be streamed. */
 static int borrow(struct push *p, struct image *image)
@@ -64,29 +34,6 @@ static int borrow(struct push *p, struct image *image)
 	return status;
 }
 
-static int publish(struct push *p, struct image *image, const struct signing_key *key)
-{
-	const struct publish_options options = {
-		.key = key, .small_layer = p->small_layer, .progress = progress};
-	struct diag d = DIAG_INIT;
-	struct digest artifact;
-	char text[DIGEST_TEXT_MAX];
-	index_print_part_head();
-	interrupt_watch(image->source);
-	err_t err = image_publish(image, image->source, &options, &artifact, &d);
-	interrupt_unwatch();
-	if (interrupt_signal()) {
-		fprintf(stderr, "imgfs %s: interrupted\n", p->self->name);
-		return 128 + interrupt_signal();
-	}
-	if (err)
-		return cli_fail(p->self, &d);
-	printf("index %s\n", digest_text(&artifact, text));
-	if (key)
-		printf("signed by %s\n", signing_key_id(key));
-	return 0;
-}
-
 static int push_image(struct push *p, const char *reference, const struct signing_key *key)
 {
 	struct cli_image ci;
@@ -100,7 +47,7 @@ static int push_image(struct push *p, const char *reference, const struct signin
 	if (!status)
 		status = cli_prepare_image(p->self, &ci);
 	if (!status)
-		status = publish(p, ci.image, key);
+		status = index_publish(p->self, ci.image, NULL, key, p->small_layer);
 	cli_close_image(&ci);
 	return status;
 }

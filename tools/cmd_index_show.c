@@ -279,10 +279,11 @@ const struct command index_show = {
 	.name = "index show",
 	.synopsis = "[--json] REF",
 	.summary = "Show sizes and digests of an image's indexes, here and published",
-	.details =
-		"Nothing is built and no layer is read. The canonical digest is that of the index's\n"
-		"uncompressed form: the same layer gives the same one on every machine. 'published'\n"
-		"is what travels: packed now from an index of the store, else as the published\n"
-		"index says that would be used; each part with its share of the layer's blob.",
+	.details = "Nothing is built and no layer is read. The canonical digest is that of the "
+		   "index's\n"
+		   "uncompressed form: the same layer gives the same one on every machine. "
+		   "'published'\n"
+		   "is what travels: packed now from an index of the store, else as the published\n"
+		   "index says that would be used; each part with its share of the layer's blob.",
 	.run = run,
 };

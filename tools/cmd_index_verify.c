@@ -1,9 +1,11 @@
 /*
  * imgfs index verify: a full pass. Every layer is streamed and indexed again; what comes out must
- * be the index that the store has, compared in the uncompressed form. The rebuilt layers are merged
- * again too, so that the merged tree is checked by the same measure.
+ * be the index that the store has, and the published one that would be used, compared in the
+ * uncompressed form. The rebuilt layers are merged again too, so that both merged trees are checked
+ * by the same measure. What was proven so is kept, if the store had nothing.
  */
 #include "index/merge.h"
+#include "index/wire.h"
 #include "tools/cmd_index_priv.h"
 #include "tools/format.h"
 #include "tools/interrupt.h"
@@ -19,26 +21,41 @@ struct verify {
 	struct rebuilt *layers;
 	struct diag first; /* the first failure: it decides the exit status */
 	unsigned failures;
+	bool published_lies;
 };
+
+static err_t fail_differs(struct diag *d, const char *whose, const struct digest *found,
+			  const struct digest *right, const char *advice)
+{
+	char text_a[DIGEST_TEXT_MAX], text_b[DIGEST_TEXT_MAX];
+	return fail(d, ERR_INTEGRITY, -EBADMSG, "%s index is %s, the layer gives %s; %s", whose,
+		    digest_text(found, text_a), digest_text(right, text_b), advice);
+}
 
 /* 0 when both have the same uncompressed form. */
 static err_t compare(const struct index *stored, const struct index *fresh, struct diag *d)
 {
 	struct digest a, b;
-	char text_a[DIGEST_TEXT_MAX], text_b[DIGEST_TEXT_MAX];
 	err_t err = index_canonical_digest(stored, &a);
 	if (!err)
 		err = index_canonical_digest(fresh, &b);
 	if (err)
 		return fail_sys(d, ERR_OTHER, err, "can not compare");
-	if (digest_equal(&a, &b))
-		return 0;
-	return fail(d, ERR_INTEGRITY, -EBADMSG,
-		    "the store's index is %s, the layer gives %s; remove it from the store",
-		    digest_text(&a, text_a), digest_text(&b, text_b));
+	return digest_equal(&a, &b)
+		       ? 0
+		       : fail_differs(d, "the store's", &a, &b, "remove it from the store");
 }
 
-static void print_verdict(struct verify *v, const char *name, bool stored, err_t err,
+/* What was compared besides the digests of the layer itself. */
+static const char *compared_with(bool stored, bool published)
+{
+	if (stored)
+		return published ? " (and so is the published index)" : "";
+	return published ? " (the published index; the store had none)"
+			 : " (the store had no index)";
+}
+
+static void print_verdict(struct verify *v, const char *name, const char *what, err_t err,
 			  const struct diag *d)
 {
 	if (err) {
@@ -46,20 +63,89 @@ static void print_verdict(struct verify *v, const char *name, bool stored, err_t
 		if (!v->failures++)
 			v->first = *d;
 	} else {
-		printf("%s: proven%s\n", name, stored ? "" : " (the store had no index)");
+		printf("%s: proven%s\n", name, what);
 	}
 	fflush(stdout); /* the next layer may take minutes */
 }
 
-/* Rebuild with the chunk size that the stored index was built with, or the two could not agree. */
-static err_t rebuild(struct verify *v, size_t layer, const struct index *stored, struct diag *d)
+/* Rebuild with the chunk size that the other index was built with, or the two could not agree. */
+static err_t rebuild(struct verify *v, size_t layer, uint32_t chunk_target, struct rebuilt *out,
+		     struct diag *d)
 {
-	struct rebuilt *out = &v->layers[layer];
-	if (stored)
-		v->image->options.chunk_target = index_info(stored)->chunk_target;
+	v->image->options.chunk_target = chunk_target;
 	err_t err = image_layer_rebuild(v->image, layer, &out->file, d);
 	if (!err)
 		err = index_open_bytes(buf_bytes(&out->file), &out->ix, d);
+	return err;
+}
+
+static void rebuilt_fini(struct rebuilt *r)
+{
+	index_close(&r->ix);
+	buf_fini(&r->file);
+}
+
+/* The published index of a layer says by its head what the whole is. */
+static err_t compare_head(struct verify *v, size_t layer, const struct wire_head *head,
+			  struct diag *d)
+{
+	struct rebuilt own = {0};
+	const struct index *fresh = v->layers[layer].ix;
+	struct digest published = {.alg = DIGEST_SHA256}, right;
+	err_t err = 0;
+	if (index_info(fresh)->chunk_target != head->info.chunk_target) {
+		err = rebuild(v, layer, head->info.chunk_target, &own, d);
+		fresh = own.ix;
+	}
+	for (size_t i = 0; i < SHA256_LEN; i++)
+		published.b[i] = head->canonical[i];
+	if (!err && (err = index_canonical_digest(fresh, &right)))
+		(void)fail_sys(d, ERR_OTHER, err, "can not compare");
+	if (!err && !digest_equal(&published, &right)) {
+		v->published_lies = true;
+		err = fail_differs(d, "the published", &published, &right,
+				   "it is rejected from now on");
+	}
+	rebuilt_fini(&own);
+	return err;
+}
+
+/* The head of a layer's published index, or NULL. */
+static struct wire_head *head_of(struct verify *v, size_t layer)
+{
+	struct index_layer_head at;
+	struct wire_head *head = NULL;
+	struct diag unused = DIAG_INIT;
+	if (!v->image->tree || !index_layer_head(v->image->tree, (uint32_t)layer, &at) ||
+	    wire_head_parse(at.head, &head, &unused))
+		return NULL;
+	return head;
+}
+
+/* A layer that was proven needs not be proven again. */
+static void keep(struct verify *v, size_t layer, const struct wire_head *head)
+{
+	const struct digest *blob = &v->image->manifest.layers[layer].desc.digest;
+	struct index_layer_head at;
+	if (store_index_put(v->image->store, INDEX_LAYER, blob, buf_bytes(&v->layers[layer].file)))
+		return;
+	if (head && index_layer_head(v->image->tree, (uint32_t)layer, &at))
+		store_form_adopt(v->image->store, &at.form, blob);
+}
+
+static err_t verify_indexes(struct verify *v, size_t layer, const struct index *stored,
+			    const struct wire_head *head, struct diag *d)
+{
+	uint32_t target = stored ? index_info(stored)->chunk_target
+			  : head ? head->info.chunk_target
+				 : 0;
+	err_t err = rebuild(v, layer, target, &v->layers[layer], d);
+	if (!err && stored)
+		err = compare(stored, v->layers[layer].ix, d);
+	if (!err && head)
+		err = compare_head(v, layer, head, d);
+	if (!err && !stored)
+		keep(v, layer, head);
 	return err;
 }
 
@@ -68,17 +154,30 @@ static void verify_layer(struct verify *v, size_t layer)
 	struct diag d = DIAG_INIT;
 	struct index *stored = NULL;
 	char name[32 + DIGEST_TEXT_MAX], text[DIGEST_TEXT_MAX];
-	err_t absent = index_layer_of_store(v->image, layer, &stored);
-	err_t err = rebuild(v, layer, stored, &d);
-	if (!err && !absent)
-		err = compare(stored, v->layers[layer].ix, &d);
-	if (stored)
-		index_close(&stored);
+	bool has = index_layer_of_store(v->image, layer, &stored) == 0;
+	struct wire_head *head = head_of(v, layer);
+	err_t err = verify_indexes(v, layer, stored, head, &d);
+	const char *what = compared_with(has, head != NULL);
+	index_close(&stored);
+	wire_head_free(&head);
 	if (interrupt_signal())
 		return;
 	snprintf(name, sizeof(name), "layer %zu %s", layer,
 		 digest_text(&v->image->manifest.layers[layer].desc.digest, text));
-	print_verdict(v, name, !absent, err, &d);
+	print_verdict(v, name, what, err, &d);
+}
+
+static err_t judge_merged(struct verify *v, const struct index *stored, const struct index *fresh,
+			  struct diag *d)
+{
+	err_t err = stored ? compare(stored, fresh, d) : 0;
+	if (!err && v->image->tree && !index_same_tree(v->image->tree, fresh)) {
+		v->published_lies = true;
+		err = fail(d, ERR_INTEGRITY, -EBADMSG,
+			   "the published tree is not what the layers give; it is rejected from "
+			   "now on");
+	}
+	return err;
 }
 
 static err_t compare_merged(struct verify *v, const struct index *stored, struct diag *d)
@@ -92,10 +191,14 @@ static err_t compare_merged(struct verify *v, const struct index *stored, struct
 	err_t err = merge_layers(layers, n, &file, d);
 	if (!err)
 		err = index_open_bytes(buf_bytes(&file), &fresh, d);
-	if (!err && stored)
-		err = compare(stored, fresh, d);
-	if (fresh)
-		index_close(&fresh);
+	if (!err)
+		err = judge_merged(v, stored, fresh, d);
+	/* As for layers: the next mount need not merge. Without room it does. */
+	if (!err && !stored &&
+	    store_index_put(v->image->store, INDEX_IMAGE, &index_info(fresh)->image_key,
+			    buf_bytes(&file)))
+		fprintf(stderr, "imgfs index verify: the merged tree could not be kept\n");
+	index_close(&fresh);
 	return err;
 }
 
@@ -105,27 +208,28 @@ static void verify_merged(struct verify *v)
 	struct index *stored = NULL;
 	err_t absent = index_image_of_store(v->image, &stored);
 	err_t err = compare_merged(v, absent ? NULL : stored, &d);
-	if (stored)
-		index_close(&stored);
-	print_verdict(v, "image", !absent, err, &d);
+	index_close(&stored);
+	print_verdict(v, "image", compared_with(!absent, v->image->tree != NULL), err, &d);
 }
 
 static int verify_image(const struct command *self, struct image *image)
 {
 	struct verify v = {.image = image};
 	size_t n = image->manifest.n_layers;
+	struct diag d = DIAG_INIT;
 	v.layers = xcalloc(n + 1, sizeof(*v.layers));
 	interrupt_watch(image->source);
+	if (image->published && image_use_index(image, &d) && !interrupt_signal())
+		fprintf(stderr, "imgfs %s: %s\n", self->name, d.text);
 	for (size_t i = 0; i < n && !interrupt_signal(); i++)
 		verify_layer(&v, i);
 	interrupt_unwatch();
 	if (!interrupt_signal() && !v.failures)
 		verify_merged(&v);
-	for (size_t i = 0; i < n; i++) {
-		if (v.layers[i].ix)
-			index_close(&v.layers[i].ix);
-		buf_fini(&v.layers[i].file);
-	}
+	if (v.published_lies)
+		image_reject_index(image);
+	for (size_t i = 0; i < n; i++)
+		rebuilt_fini(&v.layers[i]);
 	free(v.layers);
 	if (interrupt_signal()) {
 		fprintf(stderr, "imgfs %s: interrupted\n", self->name);
@@ -167,7 +271,9 @@ static int run(const struct command *self, int argc, char **argv)
 		return status;
 	if (index_operand_is_file(reference))
 		return verify_file(self, reference);
-	status = cli_open_image(self, &common, reference, false, &ci);
+	struct image_options options = image_options_of(&common);
+	options.find_always = true;
+	status = cli_open_image_with(self, &common, &options, reference, false, &ci);
 	if (status)
 		return status;
 	status = verify_image(self, ci.image);
@@ -184,9 +290,9 @@ const struct command index_verify = {
 		"its\n"
 		"digest and DiffID are checked, and its index is built again and compared with "
 		"that\n"
-		"of the store; then the merged tree in the same way. FILE, an operand that begins\n"
-		"with '/' or '.' or that is a file: every invariant of index/FORMAT.md is "
-		"checked.\n"
-		"A mismatch gives exit code 6.",
+		"of the store, and with the published one that 'imgfs mount' would use; then the\n"
+		"merged tree in the same way. What is proven so is kept. FILE, an operand that\n"
+		"begins with '/' or '.' or that is a file: every invariant of index/FORMAT.md is\n"
+		"checked. A mismatch gives exit code 6.",
 	.run = run,
 };

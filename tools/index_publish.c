@@ -1,0 +1,86 @@
+/*
+ * Publishing as commands do it: a line for each part as it is done, then the artifact's digest.
+ */
+#include "fetch/layout.h"
+#include "tools/cmd_index_priv.h"
+#include "tools/format.h"
+#include "tools/interrupt.h"
+
+void index_print_part_head(void)
+{
+	printf("%-5s  %-71s  %8s  %8s  %8s  %8s  %8s  %8s  %7s  %s\n", "LAYER", "INDEX", "HEAD",
+	       "ROWS", "WINDOWS", "TREE", "DIGESTS", "TOTAL", "PERCENT", "STATE");
+}
+
+void index_print_part(const struct publish_part *part, const char *state)
+{
+	char name[24] = "image", digest[DIGEST_TEXT_MAX], percent[FORMAT_TEXT_MAX];
+	char text[6][FORMAT_TEXT_MAX];
+	const struct wire_sizes *s = &part->sizes;
+	const uint64_t sizes[6] = {s->head, s->rows, s->windows, s->tree, s->digests, s->total};
+	for (size_t i = 0; i < 6; i++)
+		format_size(sizes[i], text[i]);
+	if (part->layer != SIZE_MAX)
+		snprintf(name, sizeof(name), "%zu", part->layer);
+	printf("%-5s  %s  %8s  %8s  %8s  %8s  %8s  %8s  %7s  %s\n", name,
+	       digest_text(&part->digest, digest), text[0], text[1], text[2], text[3], text[4],
+	       text[5], format_percent(s->total, part->blob_size, percent), state);
+	fflush(stdout); /* the next layer takes a while */
+}
+
+static void progress(void *arg, const struct publish_part *part)
+{
+	(void)arg;
+	index_print_part(part, part->was_there ? "present" : part->borrowed ? "copied" : "pushed");
+}
+
+static err_t open_layout(const char *text, struct source **out, struct diag *d)
+{
+	struct ref ref = {0};
+	err_t err = ref_parse(text, &ref, d);
+	if (!err && ref.kind != REF_OCI_LAYOUT)
+		err = fail(d, ERR_USAGE, -EINVAL, "%s is no layout; write oci:DIR", text);
+	if (!err)
+		err = layout_create(ref.dir, d);
+	if (!err)
+		err = layout_source_new(&ref, out, d);
+	ref_fini(&ref);
+	return err;
+}
+
+static int publish(const struct command *self, struct image *image, struct source *to,
+		   const struct publish_options *options)
+{
+	struct diag d = DIAG_INIT;
+	struct digest artifact;
+	char text[DIGEST_TEXT_MAX];
+	index_print_part_head();
+	interrupt_watch(image->source);
+	err_t err = image_publish(image, to, options, &artifact, &d);
+	interrupt_unwatch();
+	if (interrupt_signal()) {
+		fprintf(stderr, "imgfs %s: interrupted\n", self->name);
+		return 128 + interrupt_signal();
+	}
+	if (err)
+		return cli_fail(self, &d);
+	printf("index %s\n", digest_text(&artifact, text));
+	if (options->key)
+		printf("signed by %s\n", signing_key_id(options->key));
+	return 0;
+}
+
+int index_publish(const struct command *self, struct image *image, const char *layout,
+		  const struct signing_key *key, uint64_t small_layer)
+{
+	const struct publish_options options = {
+		.key = key, .small_layer = small_layer, .progress = progress};
+	struct source *to = NULL;
+	struct diag d = DIAG_INIT;
+	if (layout && open_layout(layout, &to, &d))
+		return cli_fail(self, &d);
+	int status = publish(self, image, to ? to : image->source, &options);
+	if (to)
+		source_free(&to);
+	return status;
+}

@@ -24,9 +24,10 @@ static uint64_t *counter_of(const struct place *at, const char *name)
 	struct store_usage *u = at->usage;
 	if (strcmp(at->top, "documents") == 0 || strcmp(at->top, "tags") == 0)
 		return &u->documents;
-	if (strcmp(at->top, "layers") != 0 && strcmp(at->top, "images") != 0)
+	if (strcmp(at->top, "layers") != 0 && strcmp(at->top, "images") != 0 &&
+	    strcmp(at->top, "published") != 0)
 		return &u->other;
-	if (strcmp(name, "index") == 0)
+	if (strcmp(name, "index") == 0 || strcmp(name, "form") == 0)
 		return &u->indexes;
 	if (strcmp(name, "data") == 0 || strcmp(name, "map") == 0)
 		return &u->chunks;

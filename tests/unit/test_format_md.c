@@ -1,9 +1,10 @@
 /*
- * index/FORMAT.md against index/format.h: every record table of the document, in order, has exactly
- * the fields of its struct at their places, and every invariant of the document has its number in
- * the code.
+ * index/FORMAT.md against index/format.h, and index/WIRE.md against index/wire_priv.h: every record
+ * table of a document, in order, has exactly the fields of its struct at their places; and every
+ * invariant of FORMAT.md has its number in the code.
  */
 #include "index/format.h"
+#include "index/wire_priv.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,14 +68,37 @@ FIELDS(disk_chunk, F(disk_chunk, stream_off), F(disk_chunk, blob_off), F(disk_ch
 FIELDS(disk_layer, F(disk_layer, blob_alg), F(disk_layer, diff_alg), F(disk_layer, reserved),
        F(disk_layer, blob_size), F(disk_layer, stream_size), F(disk_layer, blob_digest),
        F(disk_layer, diff_id));
+FIELDS(disk_layer_head, F(disk_layer_head, form_sha256), F(disk_layer_head, form_len),
+       F(disk_layer_head, head_len), F(disk_layer_head, reserved));
+FIELDS(wire_disk_begin, F(wire_disk_begin, magic), F(wire_disk_begin, version),
+       F(wire_disk_begin, minor), F(wire_disk_begin, head_len), F(wire_disk_begin, form_len));
+FIELDS(wire_disk_head, F(wire_disk_head, begin), F(wire_disk_head, blob_alg),
+       F(wire_disk_head, diff_alg), F(wire_disk_head, codec), F(wire_disk_head, reserved),
+       F(wire_disk_head, chunk_target), F(wire_disk_head, blob_size),
+       F(wire_disk_head, stream_size), F(wire_disk_head, blob_digest), F(wire_disk_head, diff_id),
+       F(wire_disk_head, canonical), F(wire_disk_head, table_xxh3), F(wire_disk_head, n_chunks),
+       F(wire_disk_head, group_chunks), F(wire_disk_head, tree_len),
+       F(wire_disk_head, tree_sha256), F(wire_disk_head, digests_len),
+       F(wire_disk_head, digests_sha256));
+FIELDS(wire_disk_group, F(wire_disk_group, stream_off), F(wire_disk_group, len),
+       F(wire_disk_group, sha256));
+FIELDS(wire_disk_image, F(wire_disk_image, begin), F(wire_disk_image, image_key),
+       F(wire_disk_image, n_layers), F(wire_disk_image, reserved), F(wire_disk_image, heads_len),
+       F(wire_disk_image, tree_len));
 
-/* In the order of the document. */
-static const struct record records[] = {
+/* In the order of the documents. */
+static const struct record format_records[] = {
 	RECORD(disk_header),	RECORD(disk_section),	 RECORD(disk_framed),
 	RECORD(disk_tree_meta), RECORD(disk_layer_meta), RECORD(disk_image_meta),
 	RECORD(disk_inode),	RECORD(disk_dirent),	 RECORD(disk_owner),
 	RECORD(disk_xattr_set), RECORD(disk_xattr),	 RECORD(disk_extent),
-	RECORD(disk_chunk),	RECORD(disk_layer),
+	RECORD(disk_chunk),	RECORD(disk_layer),	 RECORD(disk_layer_head),
+};
+static const struct record wire_records[] = {
+	RECORD(wire_disk_begin),
+	RECORD(wire_disk_head),
+	RECORD(wire_disk_group),
+	RECORD(wire_disk_image),
 };
 
 static FILE *open_source(const char *name)
@@ -102,16 +126,15 @@ static void check_row(const struct record *r, size_t i, const char *line)
 			 r->name, name, off, size, f->name, f->off, f->size);
 }
 
-static void test_tables(void **state)
+static void check_tables(const char *name, const struct record *records, size_t n)
 {
-	(void)state;
-	FILE *doc = open_source("index/FORMAT.md");
+	FILE *doc = open_source(name);
 	char line[1024];
 	size_t table = 0, row = 0;
 	bool inside = false;
 	while (fgets(line, sizeof(line), doc)) {
 		if (strncmp(line, "| off | size | name |", 21) == 0) {
-			assert_true(table < ARRAY_LEN(records));
+			assert_true(table < n);
 			inside = true;
 			row = 0;
 		} else if (inside && line[0] != '|') {
@@ -125,7 +148,14 @@ static void test_tables(void **state)
 		}
 	}
 	fclose(doc);
-	assert_int_equal(table, ARRAY_LEN(records));
+	assert_int_equal(table, n);
+}
+
+static void test_tables(void **state)
+{
+	(void)state;
+	check_tables("index/FORMAT.md", format_records, ARRAY_LEN(format_records));
+	check_tables("index/WIRE.md", wire_records, ARRAY_LEN(wire_records));
 }
 
 /* The numbers of the document are 1, 2, 3 ... and each stands in a verifier. */
@@ -158,7 +188,7 @@ static void test_invariants(void **state)
 			fail_msg("I%02u is checked nowhere", n);
 	}
 	fclose(doc);
-	assert_int_equal(next, 38);
+	assert_int_equal(next, 39);
 }
 
 int main(void)

@@ -123,13 +123,20 @@ static err_t take_group(const struct wire_head *h, struct bytes form, uint32_t g
 		err = wire_group_rows(h, group, piece, rows, d);
 	if (err)
 		return err;
+	uint64_t end = windows->n;
 	for (uint32_t i = 0; i < n && !err; i++) {
 		if (rows[i].window_len)
 			rows[i].window_off += windows->n;
+		end += rows[i].window_len;
 		err = layer_write_chunk(chunks, &rows[i]);
 	}
-	return err ? fail_sys(d, ERR_OTHER, err, "published index")
-		   : wire_group_windows(h, group, piece, windows, d);
+	if (err)
+		return fail_sys(d, ERR_OTHER, err, "published index");
+	err = wire_group_windows(h, group, piece, windows, d);
+	/* Also where the next group would make up for it: each is used alone. */
+	if (!err && windows->n != end)
+		err = wire_bad(d, "the windows of group %u are not those of its rows", group);
+	return err;
 }
 
 static err_t write_layer(const struct wire_head *h, struct bytes form, struct tree_sections *ts,

@@ -7,13 +7,15 @@
 
 #include "index/dump.h"
 #include "index/format.h"
+#include "index/wire.h"
 
 #include <xxhash.h>
 #include <zlib.h>
 
-/* A layer with every kind of entry and a gzip stream of several chunks, and an image on top of
- * another layer. */
-static struct buf layer_file, image_file;
+/* A layer with every kind of entry and a gzip stream of several chunks, an image on top of another
+ * layer, and the same as it comes out of its published form, which names a form of the upper layer
+ * only. */
+static struct buf layer_file, image_file, published_file;
 
 static void put_xattr_file(struct buf *tar, const char *name)
 {
@@ -75,6 +77,23 @@ static void index_of_gzip(const struct buf *tar, struct buf *file)
 	layer_build_free(&b);
 }
 
+static void make_published(const struct index *upper)
+{
+	auto_buf struct buf form = {0}, image_form = {0};
+	struct wire_sizes sizes;
+	struct index_layer_head heads[2] = {0};
+	struct index *image;
+	assert_int_equal(wire_layer_encode(upper, &form, NULL), 0);
+	assert_int_equal(wire_layer_sizes(buf_bytes(&form), &sizes, NULL), 0);
+	digest_of(DIGEST_SHA256, form.p, form.n, &heads[1].form);
+	heads[1].form_len = form.n;
+	heads[1].head = (struct bytes){form.p, sizes.head};
+	assert_int_equal(index_open_bytes(buf_bytes(&image_file), &image, NULL), 0);
+	assert_int_equal(wire_image_encode(image, heads, &image_form, NULL), 0);
+	assert_int_equal(wire_image_decode(buf_bytes(&image_form), &published_file, NULL), 0);
+	index_close(&image);
+}
+
 static int make_files(void **state)
 {
 	(void)state;
@@ -104,6 +123,7 @@ static int make_files(void **state)
 	assert_true(index_info(layers[1])->n_chunks >= 4);
 	assert_int_equal(merge_layers((const struct index *const *)layers, 2, &image_file, NULL),
 			 0);
+	make_published(layers[1]);
 	index_close(&layers[0]);
 	index_close(&layers[1]);
 	return 0;
@@ -114,6 +134,7 @@ static int free_files(void **state)
 	(void)state;
 	buf_fini(&layer_file);
 	buf_fini(&image_file);
+	buf_fini(&published_file);
 	return 0;
 }
 
@@ -325,6 +346,18 @@ static void i36_tail(struct patient *p) { ((struct disk_layer *)section_at(p, SE
 static void i36_size(struct patient *p) { ((struct disk_layer *)section_at(p, SECTION_LAYERS, 0))->blob_size = put_le64(UINT64_MAX); }
 static void i37_key(struct patient *p) { IMAGE_META(p)->image_key[0] ^= 1; }
 static void i37_layer(struct patient *p) { ((struct disk_layer *)section_at(p, SECTION_LAYERS, 0))->blob_digest[0] ^= 1; }
+static struct disk_layer_head *head_row(struct patient *p, uint32_t i) { return section_at(p, SECTION_HEADS, (uint64_t)i * sizeof(struct disk_layer_head)); }
+static void i38_longer(struct patient *p) { ADD32(head_row(p, 1)->head_len, 1); }
+static void i38_shorter(struct patient *p) { ADD32(head_row(p, 1)->head_len, -1); }
+static void i38_huge(struct patient *p) { head_row(p, 0)->head_len = put_le32(UINT32_MAX); }
+static void i38_no_head(struct patient *p) { head_row(p, 0)->form_sha256[31] = 1; }
+static void i38_no_form(struct patient *p) { head_row(p, 1)->form_len = put_le64(0); }
+static void i38_beyond_form(struct patient *p) { head_row(p, 1)->form_len = put_le64(get_le32(head_row(p, 1)->head_len) - 1); }
+static void i38_absent(struct patient *p) { memset(head_row(p, 1), 0, sizeof(struct disk_layer_head)); }
+static void i38_reserved(struct patient *p) { head_row(p, 1)->reserved = put_le32(1); }
+static void i38_absent_odd(struct patient *p) { head_row(p, 0)->reserved = put_le32(1); }
+static void i38_cut(struct patient *p) { struct disk_section *s = section_row(p, SECTION_HEADS); s->stored_len = s->raw_len = put_le64(95); p->file.n = get_le64(s->offset) + 95; HEADER(p)->file_len = put_le64(p->file.n); }
+static void i38_none(struct patient *p) { struct disk_section *s = section_row(p, SECTION_HEADS); s->stored_len = s->raw_len = put_le64(0); p->file.n = get_le64(s->offset); HEADER(p)->file_len = put_le64(p->file.n); }
 /* clang-format on */
 
 struct lie {
@@ -332,19 +365,25 @@ struct lie {
 	void (*change)(struct patient *p);
 	bool image; /* change the image index, not the layer index */
 	bool unsealed;
+	bool published; /* change the published image index */
 };
 
 #define LAYER(f)                                                                                   \
 	{                                                                                          \
-#f, f, false, false                                                                \
+#f, f, false, false, false                                                         \
 	}
 #define IMAGE(f)                                                                                   \
 	{                                                                                          \
-#f, f, true, false                                                                 \
+#f, f, true, false, false                                                          \
 	}
 #define UNSEALED(f)                                                                                \
 	{                                                                                          \
-#f, f, false, true                                                                 \
+#f, f, false, true, false                                                          \
+	}
+
+#define HEADS(f)                                                                                   \
+	{                                                                                          \
+#f, f, false, false, true                                                          \
 	}
 
 static const struct lie lies[] = {
@@ -386,12 +425,17 @@ static const struct lie lies[] = {
 	LAYER(i34_header_bits), LAYER(i34_left),	LAYER(i35_off),
 	LAYER(i35_len),		LAYER(i35_rest),	IMAGE(i36_alg),
 	IMAGE(i36_tail),	IMAGE(i36_size),	IMAGE(i37_key),
-	IMAGE(i37_layer),
+	IMAGE(i37_layer),	HEADS(i38_longer),	HEADS(i38_shorter),
+	HEADS(i38_huge),	HEADS(i38_no_head),	HEADS(i38_no_form),
+	HEADS(i38_beyond_form), HEADS(i38_absent),	HEADS(i38_reserved),
+	HEADS(i38_absent_odd),	HEADS(i38_cut),		HEADS(i38_none),
 };
 
 static void check_lie(const struct lie *lie)
 {
-	struct patient p = patient_of(lie->image ? &image_file : &layer_file);
+	struct patient p = patient_of(lie->published ? &published_file
+				      : lie->image   ? &image_file
+						     : &layer_file);
 	lie->change(&p);
 	if (!lie->unsealed && p.file.n >= sizeof(struct disk_header))
 		seal(&p);
@@ -453,32 +497,34 @@ static void test_i23_depth(void **state)
 	}
 }
 
-/* Both right files are accepted, and every invariant of FORMAT.md but I23 has a lie above. */
+/* All right files are accepted, and every invariant of FORMAT.md but I23 has a lie above. */
 static void test_complete(void **state)
 {
 	(void)state;
-	bool seen[38] = {[23] = true};
+	bool seen[39] = {[23] = true};
 	for (size_t i = 0; i < ARRAY_LEN(lies); i++)
 		seen[atoi(lies[i].name + 1)] = true;
-	for (int i = 1; i < 38; i++)
+	for (int i = 1; i < 39; i++)
 		if (!seen[i])
 			fail_msg("no lie for I%02d", i);
-	struct patient p = patient_of(&layer_file), q = patient_of(&image_file);
-	index_close(&p.right);
-	index_close(&q.right);
-	buf_fini(&p.file);
-	buf_fini(&q.file);
+	const struct buf *const files[] = {&layer_file, &image_file, &published_file};
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		struct patient p = patient_of(files[i]);
+		index_close(&p.right);
+		buf_fini(&p.file);
+	}
 }
 
 /* Random bytes in random places, checksums right: refused, or readable to the end without harm. */
 static void test_random_changes(void **state)
 {
 	(void)state;
+	const struct buf *const files[] = {&layer_file, &image_file, &published_file};
 	uint64_t x = 88172645463325252u;
 	unsigned accepted = 0;
 	FILE *null = fopen("/dev/null", "w");
 	for (unsigned i = 0; i < 4000; i++) {
-		struct patient p = patient_of(i % 2 ? &image_file : &layer_file);
+		struct patient p = patient_of(files[i % ARRAY_LEN(files)]);
 		for (unsigned k = 0; k <= i % 3; k++) {
 			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 			p.file.p[x % p.file.n] = (uint8_t)(x >> 56);

@@ -64,4 +64,14 @@ err_t image_pull(struct image *image, void (*progress)(void *arg, const struct p
  */
 err_t image_borrow(struct image *image, struct image *base, size_t *n, struct diag *d) must_check;
 
+/*
+ * image_borrow_around - image_borrow from images that are likely to have the layers: the base that
+ * the manifest names (org.opencontainers.image.base.name), if it is in the same registry, and other
+ * tags of the repository
+ * @options  as for image_open of this image: how to reach them, and whom to trust
+ * What can not be had is no error; the log says why (-v). Cost: nothing when no layer above
+ * SMALL_LAYER_DEFAULT lacks an index; else a few requests for each of at most 16 images.
+ */
+void image_borrow_around(struct image *image, const struct image_options *options, size_t *n);
+
 #endif

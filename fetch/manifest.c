@@ -242,6 +242,9 @@ static err_t image_manifest_parse(const json_t *root, struct manifest *out, stru
 {
 	const json_t *layers;
 	artifact_named(root, &out->artifact);
+	const json_t *annotations = json_object_get(root, "annotations");
+	out->base_name = xstrdup_or_null(json_string_value(
+		json_object_get(annotations, "org.opencontainers.image.base.name")));
 	err_t err = json_member_array(root, "layers", &layers, d);
 	if (!err)
 		err = descriptor_parse(json_object_get(root, "config"), DOCUMENT_MAX, &out->config,
@@ -264,5 +267,6 @@ err_t manifest_parse(const struct document *doc, struct manifest *out, struct di
 void manifest_fini(struct manifest *m)
 {
 	free(m->layers);
+	free(m->base_name);
 	*m = (struct manifest){0};
 }

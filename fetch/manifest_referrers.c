@@ -151,3 +151,27 @@ err_t referrers_merge(struct bytes json, const struct manifest_put *put, enum re
 		return fail_sys(d, ERR_OTHER, -ENOMEM, "write an image index");
 	return write_index(root, out, d);
 }
+
+/* "sha256-" and 64 digits: the index under a fallback tag is no image. */
+static bool is_fallback_tag(const char *tag)
+{
+	size_t hex =
+		strspn(tag + strcspn(tag, "-") + (strchr(tag, '-') != NULL), "0123456789abcdef");
+	return !strncmp(tag, "sha", 3) && strchr(tag, '-') && hex == 64;
+}
+
+err_t tags_parse(struct bytes json, char **tags, size_t max, size_t *n, struct diag *d)
+{
+	json_auto_t *root = NULL;
+	const json_t *list = NULL;
+	*n = 0;
+	err_t err = json_parse_object(json, &root, d);
+	if (!err)
+		err = json_member_array(root, "tags", &list, d);
+	for (size_t i = 0; !err && i < json_array_size(list) && *n < max; i++) {
+		const char *tag = json_string_value(json_array_get(list, i));
+		if (tag && !is_fallback_tag(tag))
+			tags[(*n)++] = xstrdup(tag);
+	}
+	return err;
+}

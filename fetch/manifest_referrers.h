@@ -25,6 +25,13 @@ err_t referrers_check(struct bytes json, struct diag *d) must_check;
 /* referrers_list - whether an image index has an entry of this digest. */
 bool referrers_list(struct bytes json, const struct digest *digest);
 
+/*
+ * tags_parse - the tags in a registry's list of them, without those that stand in for the referrers
+ * API, at most `max`
+ * The texts are the caller's to free. -EBADMSG (ERR_INTEGRITY) when the text is no such list.
+ */
+err_t tags_parse(struct bytes json, char **tags, size_t max, size_t *n, struct diag *d) must_check;
+
 /* Where a new entry goes. */
 enum referrers_place {
 	REFERRERS_FIRST, /* readers look at a few entries only */

@@ -205,6 +205,7 @@ const struct source_ops registry_ops = {
 	.interrupt = registry_interrupt,
 	.free = registry_free,
 	.referrers = registry_referrers,
+	.tags = registry_tags,
 	.blob_put = registry_blob_put,
 	.manifest_put = registry_manifest_put,
 };

@@ -167,6 +167,22 @@ err_t registry_small_blob(struct source *s, const struct digest *digest, uint64_
 	return err;
 }
 
+err_t registry_tags(struct source *s, struct buf *json, struct diag *d)
+{
+	struct registry *r = (struct registry *)s;
+	auto_free char *path = xasprintf("/v2/%s/tags/list?n=100", r->repo);
+	struct exchange x = {.method = "GET", .path = path, .what = "the list of tags"};
+	struct retry retry = document_retry(r);
+	struct document doc = {0};
+	err_t err = registry_document(r, &x, &retry, NULL, &doc, d);
+	if (!err) {
+		*json = doc.bytes;
+		doc.bytes = (struct buf){0};
+	}
+	document_fini(&doc);
+	return err;
+}
+
 /* Whatever a HEAD can not say is worth a GET: servers differ in what they support, and a refusal
  * shows its reason only in a body. */
 static bool get_would_say_more(err_t err)

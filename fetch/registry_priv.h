@@ -222,6 +222,7 @@ extern const struct source_ops registry_ops;
 err_t registry_head(struct source *s, const struct ref *ref, struct digest *out, struct diag *d);
 err_t registry_manifest(struct source *s, const struct ref *ref, const struct digest *by_digest,
 			struct document *out, struct diag *d);
+err_t registry_tags(struct source *s, struct buf *json, struct diag *d);
 err_t registry_small_blob(struct source *s, const struct digest *digest, uint64_t size,
 			  struct document *out, struct diag *d);
 err_t registry_stream_open(struct source *s, const struct digest *digest, uint64_t size,

@@ -88,6 +88,13 @@ static err_t check_content(const struct source *s, const struct digest *digest,
 		    digest_text(digest, want), digest_text(&found, got));
 }
 
+err_t source_tags(struct source *s, struct buf *json, struct diag *d)
+{
+	if (!s->ops->tags)
+		return fail(d, ERR_UNSUPPORTED, -ENOTSUP, "%s has no list of tags", s->label);
+	return s->ops->tags(s, json, d);
+}
+
 err_t source_blob_put(struct source *s, const struct digest *digest, struct bytes content,
 		      bool *was_there, struct diag *d)
 {

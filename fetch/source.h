@@ -40,7 +40,7 @@ struct manifest_put {
 	const char *descriptor;
 };
 
-/* The last three may be NULL: the source can not do that. */
+/* The last four may be NULL: the source can not do that. */
 struct source_ops {
 	err_t (*head)(struct source *s, const struct ref *ref, struct digest *out, struct diag *d);
 	err_t (*manifest)(struct source *s, const struct ref *ref, const struct digest *by_digest,
@@ -57,6 +57,7 @@ struct source_ops {
 	err_t (*referrers)(struct source *s, const struct ref *ref, const struct digest *subject,
 			   const char *artifact_type, referrers_page_fn page, void *arg,
 			   struct diag *d);
+	err_t (*tags)(struct source *s, struct buf *json, struct diag *d);
 	err_t (*blob_put)(struct source *s, const struct digest *digest, struct bytes content,
 			  bool *was_there, struct diag *d);
 	err_t (*manifest_put)(struct source *s, const struct manifest_put *put, struct diag *d);
@@ -121,6 +122,13 @@ void source_close(struct source_stream **st);
 err_t source_referrers(struct source *s, const struct ref *ref, const struct digest *subject,
 		       const char *artifact_type, referrers_page_fn page, void *arg,
 		       struct diag *d) must_check;
+
+/*
+ * source_tags - the tags of the repository, as its registry lists them: {"name", "tags": [...]}
+ * (distribution-spec), appended to an empty buffer
+ * A registry may give a part only. -ENOTSUP for other sources; errors as source_manifest.
+ */
+err_t source_tags(struct source *s, struct buf *json, struct diag *d) must_check;
 
 /*
  * source_blob_put - store a blob; nothing is sent when it is there already (*was_there)

@@ -44,6 +44,11 @@ static int push_image(struct push *p, const char *reference, const struct signin
 	if (status)
 		return status;
 	status = borrow(p, ci.image);
+	size_t taken = 0;
+	if (!status) {
+		options = image_options_of(&p->common);
+		image_borrow_around(ci.image, &options, &taken);
+	}
 	if (!status)
 		status = cli_prepare_image(p->self, &ci);
 	if (!status)
@@ -90,7 +95,10 @@ const struct command index_push = {
 	.details =
 		"Layers that the store has no index of are streamed once and indexed, as by "
 		"'imgfs\n"
-		"index build'. Then one artifact that refers to the image is written to its\n"
+		"index build'; not those that another image has published and that are trusted: "
+		"one\n"
+		"named by --base or by the image's base annotation, or another tag of the\n"
+		"repository. Then one artifact that refers to the image is written to its\n"
 		"repository (or layout); the image stays as it is. Others use it when they trust\n"
 		"it: see 'imgfs mount --help', --trust-key, --index and --trust-index.",
 	.run = run,

@@ -192,7 +192,7 @@ def test_inspect_reads_no_layer(imgfs, layout):
         (n, layer["digest"], False) for n, layer in enumerate(layout.layers)
     ]
     text = imgfs.run("inspect", layout.reference).stdout
-    assert 'Cmd:         ["run", "two words"]\n' in text and text.count("not indexed") == 2
+    assert 'Cmd:         ["run", "two words"]\n' in text and text.count("  unindexed  ") == 2
     assert imgfs.run("ls", layout.reference, check=False).returncode not in (0, 2)
 
 
@@ -201,7 +201,9 @@ def test_inspect_reads_no_layer(imgfs, layout):
 
 def test_index(imgfs, layout):
     table = imgfs.build(layout.reference).stdout.splitlines()
-    assert len(table) == 4 and table[1].endswith("built") and table[2].endswith("built")
+    assert [line.split()[-1] for line in table[1:4]] == ["built", "built", "merged"]
+    assert table[4].startswith("LAYER  INDEX") and table[-1].startswith("index sha256:")  # into the layout
+    assert len(imgfs.run("index build", "--output", "none", layout.reference).stdout.splitlines()) == 4
     assert imgfs.build(layout.reference).stdout.splitlines()[1].endswith("present")
     shown = imgfs.json("index show", layout.reference)
     assert [row["codec"] for row in shown["layers"]] == ["gzip", "tar"] and shown["image"]["indexed"]

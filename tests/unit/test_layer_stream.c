@@ -160,7 +160,10 @@ static void no_archive(void **state)
 	uint8_t noise[2048];
 	wire_fill(noise, sizeof(noise), 3);
 	check_refused(&w, (struct bytes){noise, sizeof(noise)}, &info, "");
-	check_refused(&w, (struct bytes){w.stream.p, 1024 + 3}, &info, "");
+	/* Cut inside a file, with the DiffID and the size of what is left. */
+	info.stream_size = 1024 + 3;
+	digest_of(DIGEST_SHA256, w.stream.p, 1024 + 3, &info.diff_id);
+	check_refused(&w, (struct bytes){w.stream.p, 1024 + 3}, &info, "ends inside a member");
 	wire_world_free(&w);
 }
 

@@ -397,6 +397,22 @@ static void check_lie(const struct lie *lie)
 	wire_head_free(&h);
 }
 
+/* A head by itself, as an image names it, is as long as it says. */
+static void heads_of_another_length(void **state)
+{
+	(void)state;
+	auto_buf struct buf form = {0};
+	uint32_t n = get_le32(head(&right)->begin.head_len);
+	for (int more = -1; more <= 1; more++) {
+		struct wire_head *h = NULL;
+		wire_copy(buf_bytes(&right), &form);
+		ADD32(head(&form)->begin.head_len, more);
+		err_t err = wire_head_parse((struct bytes){form.p, n}, &h, NULL);
+		assert_int_equal(err, more ? -EBADMSG : 0);
+		wire_head_free(&h);
+	}
+}
+
 static void test_lies(void **state)
 {
 	(void)state;
@@ -455,6 +471,7 @@ int main(void)
 		cmocka_unit_test(every_field),
 		cmocka_unit_test(minor_is_ignored),
 		cmocka_unit_test_setup_teardown(test_lies, make_right, free_right),
+		cmocka_unit_test_setup_teardown(heads_of_another_length, make_right, free_right),
 		cmocka_unit_test(every_byte_counts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -246,6 +246,20 @@ def test_junk_that_claims_nothing_hides_nothing(scratch, referrers_api, n):
     world.stop()
 
 
+def test_signed_for_another_manifest(world):
+    """The publisher has signed the index of another manifest, with the very same layers: it is that one's, in whatever list
+    it stands, and not even a digest makes it this one's."""
+    registry, other = world.registry, json.loads(world.registry.manifests[world.digest])
+    other["annotations"] = {"of": "another"}
+    registry.add_manifest(other, NAME, "other")
+    artifact = world.publisher.push(registry.reference(NAME, "other"), "--sign-key", world.key.private)
+    listed = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [registry.descriptor(artifact)]}
+    registry.on(f"GET .*/referrers/{world.digest}", Reply(200, json.dumps(listed).encode(), {"Content-Type": OCI_INDEX}))
+    for options in (world.trusting(), ["--trust-index=any"], [f"--index={artifact}"]):
+        shows_the_image(world, *options, used=False, word="it is of another image")
+    shows_the_image(world, *world.trusting(), reference=registry.reference(NAME, "other"), used=artifact)
+
+
 def test_hints_can_be_anything(world):
     """The lies above are real ones: who asks for hints sees them."""
     artifact = world.publish()
@@ -253,6 +267,20 @@ def test_hints_can_be_anything(world):
     world.unpublish(artifact)
     mount = world.node().mount(world.pinned, f"--index={lie}")
     assert os.listdir(f"{mount}/data") != [] and os.path.exists(f"{mount}/data/wicked")
+
+
+def test_a_lie_leaves_nothing_behind(world):
+    """Somebody asked for a lie and read it, with this store; who does not ask for it sees the image."""
+    artifact = world.publish()
+    lie, node = attacks(world, artifact)[0]["unsigned"](), world.node()
+    mount = node.mount(world.pinned, f"--index={lie}")
+    assert os.path.exists(f"{mount}/data/wicked")
+    read_all(mount)
+    node.umount(mount)
+    for options in (world.trusting(), [], ["--index=none"]):
+        mount = node.mount(world.pinned, *options)
+        assert honest(mount)
+        node.umount(mount)
 
 
 # ---- somebody who is trusted, and lies

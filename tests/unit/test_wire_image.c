@@ -217,7 +217,7 @@ static void layer_less(struct buf *f) { begin(f)->n_layers = put_le32(1); }
 static void layer_moved(struct buf *f) { begin(f)->n_layers = put_le32(1); ADD64(begin(f)->heads_len, sizeof(struct disk_layer)); }
 static void heads_longer(struct buf *f) { ADD64(begin(f)->heads_len, 1); }
 static void heads_huge(struct buf *f) { begin(f)->heads_len = put_le64(UINT64_MAX); }
-static void heads_wrap(struct buf *f) { ADD64(begin(f)->heads_len, UINT64_MAX); ADD64(begin(f)->tree_len, 2); }
+static void heads_wrap(struct buf *f) { ADD64(begin(f)->heads_len, UINT64_C(1) << 63); ADD64(begin(f)->tree_len, UINT64_C(1) << 63); }
 static void tree_huge(struct buf *f) { begin(f)->tree_len = put_le64(UINT64_MAX); }
 static void tree_moved(struct buf *f) { ADD64(begin(f)->heads_len, 1); ADD64(begin(f)->tree_len, -1); }
 static void heads_moved(struct buf *f) { ADD64(begin(f)->heads_len, -1); ADD64(begin(f)->tree_len, 1); }
@@ -342,8 +342,9 @@ static void every_byte(void **state)
 
 #define SECTIONS_MAX 16
 
-/* The sections of an index file, with one more, in order. */
-static void file_with(const struct buf *file, struct section_out more, struct buf *out)
+/* The sections of an index file, with one more, in order, and perhaps without another. */
+static void file_with(const struct buf *file, struct section_out more, enum section_type without,
+		      struct buf *out)
 {
 	struct section_out sections[SECTIONS_MAX];
 	struct disk_header h;
@@ -353,6 +354,8 @@ static void file_with(const struct buf *file, struct section_out more, struct bu
 	for (uint32_t i = 0; i < get_le32(h.n_sections); i++) {
 		struct disk_section row;
 		memcpy(&row, file->p + sizeof(h) + i * sizeof(row), sizeof(row));
+		if (get_le32(row.type) == without)
+			continue;
 		if (!put && get_le32(row.type) > more.type) {
 			sections[n++] = more;
 			put = true;
@@ -369,12 +372,13 @@ static void file_with(const struct buf *file, struct section_out more, struct bu
 	assert_int_equal(container_write(get_le32(h.kind), sections, n, out), 0);
 }
 
-static void check_no_place(const struct buf *file, enum section_type type, struct bytes raw)
+static void check_no_place(const struct buf *file, enum section_type type, struct bytes raw,
+			   enum section_type without)
 {
 	auto_buf struct buf more = {0};
 	struct diag d = DIAG_INIT;
 	struct index *ix = NULL;
-	file_with(file, (struct section_out){type, false, raw}, &more);
+	file_with(file, (struct section_out){type, false, raw}, without, &more);
 	assert_int_equal(index_open_bytes(buf_bytes(&more), &ix, &d), -EBADMSG);
 	if (strncmp(d.text, "I12: ", 5) != 0)
 		fail_msg("'%s'", d.text);
@@ -389,15 +393,16 @@ static void heads_beside_others(void **state)
 	(void)state;
 	struct image_world *w = image_of(kind, 1, 1);
 	auto_buf struct buf form = {0}, file = {0}, digests = {0};
-	check_no_place(&w->file, SECTION_HEADS, raw); /* beside DIGESTS */
-	check_no_place(&w->layers[0].file, SECTION_HEADS, raw);
+	check_no_place(&w->file, SECTION_HEADS, raw, 0); /* beside DIGESTS */
+	check_no_place(&w->layers[0].file, SECTION_HEADS, raw, 0);
+	check_no_place(&w->layers[0].file, SECTION_HEADS, raw, SECTION_DIGESTS);
 	encode(w, &form);
 	decode(&form, &file);
 	struct index *ix = wire_open(&file);
 	size_t n = (size_t)index_info(ix)->n_regular * SHA256_LEN;
 	assert_int_equal(buf_append_zeros(&digests, n), 0);
 	index_close(&ix);
-	check_no_place(&file, SECTION_DIGESTS, buf_bytes(&digests));
+	check_no_place(&file, SECTION_DIGESTS, buf_bytes(&digests), 0);
 	image_free(&w);
 }
 

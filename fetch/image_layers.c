@@ -173,6 +173,17 @@ static err_t index_missing(struct image *image, const size_t *layers, size_t n, 
 	return w.err;
 }
 
+/* The largest is handed out first: begun last, it would be worked on alone at the end. */
+static void sort_by_size(const struct manifest *m, size_t *layers, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		size_t layer = layers[i], at = i;
+		for (; at && m->layers[layers[at - 1]].desc.size < m->layers[layer].desc.size; at--)
+			layers[at] = layers[at - 1];
+		layers[at] = layer;
+	}
+}
+
 /* Whether a layer can be read, now or at its first touch, without an index here. */
 static bool can_wait(const struct image *image, size_t layer)
 {
@@ -211,6 +222,7 @@ err_t image_load_layers(struct image *image, struct diag *d)
 		if (!image->layers[i] && !can_wait(image, i))
 			missing[n++] = i;
 	}
+	sort_by_size(m, missing, n);
 	if (n)
 		err = index_missing(image, missing, n, d);
 	for (size_t i = 0; i < m->n_layers && !err; i++)

@@ -375,6 +375,16 @@ err_t chunk_store_read(struct chunk_store *cs, uint32_t chunk, uint32_t off, uin
 	return state_of(cs, chunk) == state ? 0 : -ENOENT;
 }
 
+err_t chunk_store_read_again(struct chunk_store *cs, uint32_t chunk, void *p)
+{
+	uint8_t state = state_of(cs, chunk);
+	struct chunk c;
+	if (!is_stored(state))
+		return -ENOENT;
+	chunk_table_get(cs->table, chunk, &c);
+	return verify_into(cs, chunk, &c, state, p);
+}
+
 bool chunk_store_has(const struct chunk_store *cs, uint32_t chunk)
 {
 	return is_stored(state_of(cs, chunk));

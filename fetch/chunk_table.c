@@ -23,7 +23,7 @@ struct chunk_table {
 	/* of each group, set with release order once its rows are written */
 	_Atomic(bool) *there;
 	struct lock lock;
-	/* under the lock, while a group is put there; then fixed */
+	/* under the lock; fixed once it has bytes */
 	struct buf *kept; /* by group: parts that the store could not keep */
 };
 
@@ -173,6 +173,22 @@ static bool recall_part(const struct chunk_table *t, uint32_t group, struct buf 
 	return wire_part_check(part, buf_bytes(out)) == 0;
 }
 
+/* Groups are right each by itself; but one range serves chunks of several, so those that are there
+ * must ascend from one to the next. */
+static bool follows_locked(const struct chunk_table *t, uint32_t group, const struct chunk *rows)
+{
+	const struct wire_head *h = t->head;
+	uint32_t n = wire_group_len(h, group), before = group, after = group + 1;
+	while (before > 0 && !group_there(t, before - 1))
+		before--;
+	while (after < h->n_groups && !group_there(t, after))
+		after++;
+	return (before == 0 ||
+		wire_rows_follow(h, &t->rows[(size_t)before * h->group_chunks - 1], &rows[0])) &&
+	       (after == h->n_groups ||
+		wire_rows_follow(h, &rows[n - 1], &t->rows[(size_t)after * h->group_chunks]));
+}
+
 /* Decode outside the lock; whoever comes first writes the rows. */
 static err_t install(struct chunk_table *t, uint32_t group, struct bytes piece, bool keep,
 		     struct diag *d)
@@ -186,14 +202,22 @@ static err_t install(struct chunk_table *t, uint32_t group, struct bytes piece, 
 	if (err)
 		return err;
 	lock_take(&t->lock);
-	if (!group_there(t, group)) {
-		memcpy(t->rows + (size_t)group * t->head->group_chunks, rows, n * sizeof(*rows));
+	bool fresh = !group_there(t, group);
+	if (fresh && !follows_locked(t, group, rows))
+		err = -EBADMSG;
+	/* One that came again has rotted on a disk that takes no more. */
+	if (!err && !t->kept[group].p) {
 		t->kept[group] = copy;
 		copy = (struct buf){0};
+	}
+	if (!err && fresh) {
+		memcpy(t->rows + (size_t)group * t->head->group_chunks, rows, n * sizeof(*rows));
 		atomic_store_explicit(&t->there[group], true, memory_order_release);
 	}
 	lock_drop(&t->lock);
-	return 0;
+	return err ? fail(d, ERR_INTEGRITY, err,
+			  "published index: group %u contradicts another one", group)
+		   : 0;
 }
 
 bool chunk_table_recall(struct chunk_table *t, uint32_t group)
@@ -229,7 +253,9 @@ err_t chunk_table_group_windows(const struct chunk_table *t, uint32_t group, str
 {
 	auto_buf struct buf piece = {0};
 	BUG_ON(t->ix || !group_there(t, group));
+	lock_take((struct lock *)&t->lock);
 	struct bytes part = buf_bytes(&t->kept[group]);
+	lock_drop((struct lock *)&t->lock);
 	if (!part.p) {
 		if (!recall_part(t, group, &piece))
 			return -EBADMSG;

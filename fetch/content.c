@@ -80,6 +80,7 @@ static bool serve_now(struct content *c, const struct piece *piece)
 	if (!read_stored(c, piece->slot, piece->chunk, piece->off, piece->n, piece->to))
 		return false;
 	count(&c->counters.store_hits, 1);
+	content_prove_soon(c, (uint32_t)(piece->slot - c->slots));
 	return true;
 }
 
@@ -227,6 +228,7 @@ void content_read_start(struct content *c, struct read_request *r)
 	r->for_rows = false;
 	count(&c->counters.reads, 1);
 	count(&c->counters.read_bytes, r->n);
+	content_prove_what_is_here(c);
 	if (content_is_disproved(c, r->row))
 		content_read_done(c, r, -EBADMSG);
 	else if (!content_rows_wait(c, r))

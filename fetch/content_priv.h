@@ -25,6 +25,8 @@ struct slot {
 	uint32_t layer;		    /* the lowest of the image with this blob */
 	_Atomic(bool) disproved;    /* its published index has lied: nothing of it is served */
 	_Atomic(bool) proven;	    /* here, after it was read by a published index */
+	_Atomic(int64_t) next_proof_ms;
+	_Atomic(unsigned) proofs; /* that met rot */
 	struct digest blob_digest;
 	uint64_t blob_size;
 	char name[24]; /* for messages: the digest's first digits */
@@ -73,6 +75,7 @@ struct content {
 	/* atomic, relaxed */
 	_Atomic(bool) stopping;
 	_Atomic(bool) any_disproved;
+	_Atomic(bool) looked;		/* for what may be proven from the start */
 	_Atomic(bool) judging;		/* the merged tree, right now */
 	_Atomic(uint8_t) *layer_states; /* borrowed; or NULL */
 	struct counters counters;
@@ -163,9 +166,15 @@ err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table
 
 /* content_show_state - of all layers of a slot, where states are shown. */
 void content_show_state(struct content *c, const struct slot *slot, enum layer_state state);
-/* content_prove_soon - something of the slot was kept: if that was the last thing missing, its
- * proof is queued behind everything else. */
+/* content_disprove - what the published index says of a slot was found to be wrong: nothing of it
+ * is served any more, and the index is not used again. */
+void content_disprove(struct content *c, struct slot *slot, const char *why);
+/* content_prove_soon - something of the slot was kept, or found in the store: if nothing is missing
+ * now, its proof is queued behind everything else. Cost: a few loads. */
 void content_prove_soon(struct content *c, uint32_t slot);
+/* content_prove_what_is_here - the same for all slots, at the first read: an earlier mount may have
+ * left no more to do than that. */
+void content_prove_what_is_here(struct content *c);
 /* content_run_proof - the full pass over a slot whose chunks are all stored. */
 void content_run_proof(struct content *c, struct slot *slot, struct flight *f);
 /* content_prove_tree - when all layers are proven: merge them, and compare with the tree in use. */

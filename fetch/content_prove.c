@@ -18,6 +18,9 @@
 
 #include <string.h>
 
+#define PROOF_AGAIN_MS 10000
+#define PROOFS_MAX     3 /* on a disk that rots under our hands */
+
 /* --- states --- */
 
 void content_show_state(struct content *c, const struct slot *slot, enum layer_state state)
@@ -47,7 +50,7 @@ bool content_is_disproved(struct content *c, uint32_t row)
 	return false;
 }
 
-static void disprove(struct content *c, struct slot *slot, const char *why)
+void content_disprove(struct content *c, struct slot *slot, const char *why)
 {
 	char text[DIGEST_TEXT_MAX];
 	atomic_store_explicit(&slot->disproved, true, memory_order_relaxed);
@@ -57,6 +60,7 @@ static void disprove(struct content *c, struct slot *slot, const char *why)
 		  "layer=%s index=%s reason=\"%s\" next=\"its files are not served any more; "
 		  "unmount, and mount again: the index is rejected from now on\"",
 		  slot->name, digest_text(&c->image->artifact_digest, text), why);
+	image_reject_index(c->image);
 }
 
 /* --- one layer --- */
@@ -68,9 +72,11 @@ static err_t sections_of(const struct chunk_table *table, struct buf *chunks, st
 	err_t err = 0;
 	for (uint32_t group = 0; group < head->n_groups && !err; group++) {
 		uint32_t first = group * head->group_chunks, n = wire_group_len(head, group);
+		uint64_t len = 0;
 		for (uint32_t i = 0; i < n && !err; i++) {
 			struct chunk row;
 			chunk_table_get(table, first + i, &row);
+			len += row.window_len;
 			if (row.window_len)
 				row.window_off += windows->n;
 			err = layer_write_chunk(chunks, &row);
@@ -79,7 +85,7 @@ static err_t sections_of(const struct chunk_table *table, struct buf *chunks, st
 		if (!err)
 			err = chunk_table_group_windows(table, group, &own);
 		if (!err)
-			err = buf_append(windows, own.p, own.n);
+			err = own.n == len ? buf_append(windows, own.p, own.n) : -EBADMSG;
 	}
 	return err;
 }
@@ -97,7 +103,8 @@ static err_t feed_stream(struct content *c, const struct slot *slot, struct laye
 		if (atomic_load_explicit(&c->stopping, memory_order_relaxed))
 			return -ECANCELED;
 		chunk_table_get(table, i, &row);
-		err = chunk_store_read(slot->chunks, i, 0, row.stream_len, bytes);
+		/* Rot since its first touch is no lie of the publisher's. */
+		err = chunk_store_read_again(slot->chunks, i, bytes);
 		if (!err)
 			err = layer_build_feed_stream(build, bytes, row.stream_len, d);
 	}
@@ -184,6 +191,26 @@ static void index_the_rest(struct content *c)
 	}
 }
 
+/* Rot was found, and dropped: the proof goes on when the bytes have come once more. */
+static void fetch_again(struct content *c, struct slot *slot)
+{
+	struct leads leads = {.n = 0};
+	uint32_t number = (uint32_t)(slot - c->slots);
+	if (atomic_fetch_add_explicit(&slot->proofs, 1, memory_order_relaxed) >= PROOFS_MAX)
+		return;
+	atomic_store_explicit(&slot->next_proof_ms, 0, memory_order_relaxed);
+	for (uint32_t i = 0; i < chunk_table_info(slot_table(slot))->n_chunks; i++) {
+		struct flight *f = chunk_store_has(slot->chunks, i)
+					   ? NULL
+					   : flight_start(c->flights, number, i);
+		if (!f)
+			continue;
+		f->job.priority = PRIORITY_FILL;
+		leads_add(c, &leads, f);
+	}
+	leads_submit(c, &leads);
+}
+
 static void prove(struct content *c, struct slot *slot)
 {
 	struct chunk_table *table = slot_table(slot);
@@ -199,33 +226,64 @@ static void prove(struct content *c, struct slot *slot)
 		index_the_rest(c);
 		content_prove_tree(c);
 	} else if (err == -EBADMSG || err == -ENOTSUP) {
-		disprove(c, slot, d.text);
-		image_reject_index(c->image);
+		content_disprove(c, slot, d.text);
 	} else {
-		log_debug("layer.not_proven", "layer=%s error=%d", slot->name, -err);
+		log_info("layer.not_proven", "layer=%s error=%d", slot->name, -err);
+		if (err == -ENOENT)
+			fetch_again(c, slot);
 	}
 }
 
 void content_run_proof(struct content *c, struct slot *slot, struct flight *f)
 {
-	prove(c, slot);
+	if (chunk_table_form(slot_table(slot)))
+		prove(c, slot);
+	else
+		content_prove_tree(c);
 	flight_land(c->flights, f, c->nothing);
 	flight_forget(c->flights, f);
 }
 
-void content_prove_soon(struct content *c, uint32_t slot)
+static void queue_proof(struct content *c, uint32_t slot)
 {
-	struct chunk_table *table = slot_table(&c->slots[slot]);
-	if (!chunk_table_form(table) ||
-	    atomic_load_explicit(&c->slots[slot].proven, memory_order_relaxed) ||
-	    !chunk_store_complete(c->slots[slot].chunks) ||
-	    atomic_load_explicit(&c->slots[slot].disproved, memory_order_relaxed))
-		return;
 	struct flight *f = flight_start(c->flights, c->n_slots + slot, PROOF_GROUP);
 	if (!f)
 		return;
 	f->job.priority = PRIORITY_FILL;
 	content_submit(c, &f, 1);
+}
+
+void content_prove_soon(struct content *c, uint32_t number)
+{
+	struct slot *slot = &c->slots[number];
+	if (!chunk_table_form(slot_table(slot)) ||
+	    atomic_load_explicit(&slot->proven, memory_order_relaxed) ||
+	    atomic_load_explicit(&slot->disproved, memory_order_relaxed) ||
+	    !chunk_store_complete(slot->chunks))
+		return;
+	/* One that came to nothing, because of rot, say, is not tried at each read. */
+	int64_t now = now_ms();
+	int64_t next = atomic_load_explicit(&slot->next_proof_ms, memory_order_relaxed);
+	if (now >= next && atomic_compare_exchange_strong_explicit(
+				   &slot->next_proof_ms, &next, now + PROOF_AGAIN_MS,
+				   memory_order_relaxed, memory_order_relaxed))
+		queue_proof(c, number);
+}
+
+void content_prove_what_is_here(struct content *c)
+{
+	if (!c->image->published || atomic_load_explicit(&c->looked, memory_order_relaxed) ||
+	    atomic_exchange_explicit(&c->looked, true, memory_order_relaxed))
+		return;
+	bool all = true;
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		const struct chunk_table *table = slot_table(&c->slots[i]);
+		all = all && table && !chunk_table_form(table);
+		if (table)
+			content_prove_soon(c, i);
+	}
+	if (all && c->n_slots)
+		queue_proof(c, 0);
 }
 
 /* --- the merged tree --- */
@@ -254,9 +312,8 @@ static void judge_tree(struct content *c, struct index *const *layers, uint32_t 
 		log_info("tree.proven", "kept=%s", err ? "no" : "yes");
 	} else if (!err || err == -EBADMSG) {
 		for (uint32_t i = 0; i < c->n_slots; i++)
-			disprove(c, &c->slots[i],
-				 "the layers give another tree than the published one");
-		image_reject_index(c->image);
+			content_disprove(c, &c->slots[i],
+					 "the layers give another tree than the published one");
 	}
 	index_close(&merged);
 }

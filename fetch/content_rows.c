@@ -162,12 +162,33 @@ static void arrived(struct content *c, struct flight *f)
 	flight_forget(c->flights, f);
 }
 
+/* Whether the tree in use speaks of this stream: it may be a published one, and its extents are
+ * followed without another look. */
+static bool tree_fits(struct content *c, const struct slot *slot, const struct index *ix)
+{
+	const struct index *tree = c->image->tree;
+	for (uint32_t i = 0; i < index_info(tree)->n_layers; i++) {
+		struct index_layer layer;
+		index_layer(tree, i, &layer);
+		if (digest_equal(&layer.blob_digest, &slot->blob_digest) &&
+		    layer.stream_size != index_info(ix)->stream_size)
+			return false;
+	}
+	return true;
+}
+
 /* The layer's index, from its blob. */
 static err_t index_slot(struct content *c, struct slot *slot, struct diag *d)
 {
 	const struct index *ix;
 	err_t err = image_index_layer(c->image, slot->layer, &ix, d);
-	return err ? err : content_slot_open(c, slot, chunk_table_of_index(ix), d);
+	if (err)
+		return err;
+	if (!tree_fits(c, slot, ix)) {
+		content_disprove(c, slot, "its stream has another size");
+		return fail(d, ERR_INTEGRITY, -ENOTSUP, "the published tree does not fit it");
+	}
+	return content_slot_open(c, slot, chunk_table_of_index(ix), d);
 }
 
 static void run_index(struct content *c, struct slot *slot, struct flight *f)
@@ -181,7 +202,9 @@ static void run_index(struct content *c, struct slot *slot, struct flight *f)
 	}
 	if (err != -ECANCELED)
 		log_warn("layer.not_indexed", "layer=%s reason=\"%s\"", slot->name, d.text);
-	if (err == -EBADMSG)
+	if (atomic_load_explicit(&slot->disproved, memory_order_relaxed))
+		flight_fail(c->flights, f, -EBADMSG);
+	else if (err == -EBADMSG)
 		content_refused(c, f);
 	else
 		content_unreachable(c, f, err);

@@ -36,8 +36,7 @@ static size_t first_of(const struct manifest *m, size_t layer)
 
 static bool is_small(const struct publishing *p, size_t layer)
 {
-	uint64_t small = p->options->small_layer ? p->options->small_layer : SMALL_LAYER_DEFAULT;
-	return p->image->manifest.layers[layer].desc.size <= small;
+	return p->image->manifest.layers[layer].desc.size < p->options->small_layer;
 }
 
 /* What is published must come back as it was. An index that an early imgfs built may have its rows

@@ -19,7 +19,7 @@ struct publish_part {
 
 struct publish_options {
 	const struct signing_key *key; /* signs it; NULL: unsigned */
-	uint64_t small_layer; /* layers up to this are not published; 0: SMALL_LAYER_DEFAULT */
+	uint64_t small_layer;	       /* layers smaller than this are not published */
 	/* called after each part, for a report; may be NULL */
 	void (*progress)(void *arg, const struct publish_part *part);
 	void *arg;

@@ -12,8 +12,11 @@
 
 #include <string.h>
 
-#define CANDIDATES_FETCHED_MAX 8     /* manifests that are looked at for one image */
-#define FETCH_TREE_MS	       60000 /* the form of a tree is a few megabytes */
+#define CANDIDATES_FETCHED_MAX 8 /* manifests that are looked at for one image */
+/* How long the form of a tree may take, which is some hundred kilobytes: then indexing the layers
+ * here is better than waiting on. */
+#define FETCH_TREE_MS	       10000
+#define FETCH_TREE_BYTES_PER_S (128u << 10)
 
 /* --- what the store remembers --- */
 
@@ -190,12 +193,20 @@ static err_t page_of_candidates(void *arg, struct bytes json, struct diag *d)
 	return artifact_candidates_add(arg, json, d);
 }
 
+static bool is_trusted_key(void *arg, const char *key_id)
+{
+	const struct trust *trust = arg;
+	for (size_t i = 0; i < trust_n_keys(trust); i++)
+		if (!strcmp(key_id, public_key_id(trust_key(trust, i))))
+			return true;
+	return false;
+}
+
 static bool claims_trusted_key(const struct image *image, const struct artifact_candidate *c)
 {
-	for (size_t i = 0; i < trust_n_keys(image->trust); i++)
-		for (size_t k = 0; k < c->n_key_ids; k++)
-			if (!strcmp(c->key_ids[k], public_key_id(trust_key(image->trust, i))))
-				return true;
+	for (size_t k = 0; k < c->n_key_ids; k++)
+		if (is_trusted_key(image->trust, c->key_ids[k]))
+			return true;
 	return false;
 }
 
@@ -230,7 +241,7 @@ static err_t try_candidates(struct image *image, const struct artifact_candidate
 
 static err_t find_referrer(struct image *image)
 {
-	struct artifact_candidates c = {0};
+	struct artifact_candidates c = {.wants = is_trusted_key, .wants_arg = image->trust};
 	struct diag d = DIAG_INIT;
 	char text[DIGEST_TEXT_MAX];
 	err_t err = source_referrers(image->source, &image->ref, &image->digest, ARTIFACT_TYPE,
@@ -243,7 +254,7 @@ static err_t find_referrer(struct image *image)
 	if (err == -ENOENT && !c.n)
 		log_info("index.none", "image=%s reason=\"%s\"", digest_text(&image->digest, text),
 			 c.other_version ? "the published index is of another version of imgfs"
-					 : "none is published");
+					 : "none that this version of imgfs reads is published");
 	artifact_candidates_fini(&c);
 	return err;
 }
@@ -308,7 +319,9 @@ static err_t fetch_tree(struct image *image, struct buf *form, struct diag *d)
 	if (err)
 		return fail_sys(d, ERR_OTHER, err, "its tree");
 	err = source_read_range(image->source, &tree->digest, tree->size, 0, tree->size,
-				now_ms() + FETCH_TREE_MS, form->p, d);
+				now_ms() + FETCH_TREE_MS +
+					(int64_t)(tree->size * 1000 / FETCH_TREE_BYTES_PER_S),
+				form->p, d);
 	if (err)
 		return err;
 	form->n = tree->size;

@@ -66,8 +66,9 @@ static err_t pull_layer(struct image *image, const struct artifact_layer *layer,
 		!store_form_read(image->store, &layer->form.digest, layer->form.size, &form);
 	buf_fini(&form);
 	err_t err = image_fetch_form(image, layer, &form, d);
-	if (!err)
-		err = check_form(image, part->layer, buf_bytes(&form), d);
+	/* What came and does not match its digest is the source's fault, not the publisher's. */
+	if (!err && (err = check_form(image, part->layer, buf_bytes(&form), d)) == -EBADMSG)
+		image_reject_index(image);
 	if (!err)
 		err = wire_layer_sizes(buf_bytes(&form), &part->sizes, d);
 	if (err) {
@@ -112,7 +113,5 @@ err_t image_pull(struct image *image, void (*progress)(void *arg, const struct p
 		tree_part(image, &part);
 		progress(arg, &part);
 	}
-	if (err == -EBADMSG)
-		image_reject_index(image);
 	return err;
 }

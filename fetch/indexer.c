@@ -1,15 +1,18 @@
 /*
  * Indexing: the bytes of a blob pass by once, from the kept blob or the source, through the layer
- * builder and, when they come from the source, into a new kept blob. Nothing is published before
- * the builder has compared blob digest and DiffID at the end.
+ * builder and, when they come from the source, into a new kept blob. The builder's second half has
+ * a thread of its own (indexer_relay.c). Nothing is published before the builder has compared blob
+ * digest and DiffID at the end.
  */
 #include "fetch/indexer.h"
+#include "fetch/indexer_relay.h"
 #include "fetch/log.h"
 #include "index/layer_build.h"
 
 #include <unistd.h>
 
 #define BLOCK_LEN (256u << 10) /* bytes of the blob moved at a time */
+#define RELAY_MIN (1u << 20)   /* bytes of a blob that are worth a thread: tens of milliseconds */
 
 /* Where the bytes come from, one after the other: exactly one of the two is used. */
 struct feed {
@@ -51,6 +54,32 @@ static err_t feed_all(struct feed *f, struct layer_build *build, uint8_t *block,
 	return 0;
 }
 
+/* What a layer costs is spent on two threads, unless it is so small that a thread costs more. */
+static struct relay *relay_for(const struct feed *f, struct layer_build *build)
+{
+	if (f->job->layer->desc.size < RELAY_MIN)
+		return NULL;
+	struct relay *relay = relay_new(&layer_build_second, build);
+	if (relay)
+		layer_build_relay(build, &relay_sink, relay);
+	return relay;
+}
+
+static err_t feed_through(struct feed *f, struct layer_build *build, uint8_t *block, struct diag *d)
+{
+	struct diag second = DIAG_INIT;
+	struct relay *relay = relay_for(f, build);
+	err_t err = feed_all(f, build, block, d);
+	if (!err)
+		err = layer_build_end(build, d);
+	/* The second half lags behind: what it has met lies before what the first has met. */
+	err_t before = relay ? relay_end(relay, &second) : 0;
+	if (before && d)
+		*d = second;
+	relay_free(&relay);
+	return before ? before : err;
+}
+
 static err_t build_from(struct feed *f, struct buf *out, struct diag *d)
 {
 	const struct layer_desc *layer = f->job->layer;
@@ -63,7 +92,7 @@ static err_t build_from(struct feed *f, struct buf *out, struct diag *d)
 	if (!block)
 		return fail_sys(d, ERR_OTHER, -ENOMEM, "index a layer");
 	struct layer_build *build = layer_build_new(&options);
-	err_t err = feed_all(f, build, block, d);
+	err_t err = feed_through(f, build, block, d);
 	if (!err)
 		err = layer_build_finish(build, &layer->desc.digest, layer->desc.size,
 					 &layer->diff_id, out, d);

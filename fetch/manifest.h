@@ -67,7 +67,7 @@ err_t manifest_choose(const struct document *index, const struct platform *wante
 struct manifest {
 	struct digest artifact; /* the published index that it names (ARTIFACT_ANNOTATION), or unset
 				 */
-	char *base_name; /* org.opencontainers.image.base.name; NULL: none; owned */
+	char *base_name;	/* org.opencontainers.image.base.name; NULL: none; owned */
 	struct descriptor config;
 	struct layer_desc *layers; /* bottom first; owned */
 	size_t n_layers;

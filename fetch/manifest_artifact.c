@@ -37,8 +37,8 @@ static void embedded(const json_t *object, size_t limit, struct buf *out)
 	struct diag unused = DIAG_INIT;
 	if (json_member_string(object, "data", &text, &unused) || !text)
 		return;
-	out->limit = limit;
-	if (base64_decode(BYTES_STR(text), out) != 0)
+	out->limit = limit + 2; /* the text's last group may hold less than it has room for */
+	if (base64_decode(BYTES_STR(text), out) != 0 || out->n > limit)
 		buf_fini(out);
 }
 
@@ -56,7 +56,11 @@ static err_t layer_of(const json_t *object, struct artifact *a, struct diag *d)
 		return err;
 	if (!layer)
 		return fail(d, ERR_INTEGRITY, -EBADMSG, "a layer's index does not name its layer");
-	err = digest_parse(BYTES_STR(layer), &out->layer, d) ? -EBADMSG : 0;
+	err = digest_value(json_object_get(annotations, ARTIFACT_LAYER), &out->layer, d);
+	for (size_t i = 0; i < a->n_layers && !err; i++)
+		if (digest_equal(&a->layers[i].layer, &out->layer))
+			err = fail(d, ERR_INTEGRITY, -EBADMSG,
+				   "the published index names a layer twice");
 	a->n_layers += !err;
 	return err;
 }
@@ -69,6 +73,8 @@ static err_t part_of(const json_t *object, struct artifact *a, struct diag *d)
 	err_t err = json_member_string(object, "mediaType", &type, d);
 	if (err || !type)
 		return err;
+	if (!strcmp(type, ARTIFACT_TREE) && a->tree.digest.alg)
+		return fail(d, ERR_INTEGRITY, -EBADMSG, "the published index has two trees");
 	if (!strcmp(type, ARTIFACT_TREE))
 		return descriptor_parse(object, WIRE_FORM_MAX, &a->tree, d);
 	if (!strcmp(type, ARTIFACT_FORM))
@@ -178,6 +184,31 @@ static bool type_is_vague(const char *type)
 	       media_class_of(type) == MEDIA_CONFIG;
 }
 
+static bool claims_wanted(const struct artifact_candidates *c, const struct artifact_candidate *one)
+{
+	for (size_t i = 0; c->wants && i < one->n_key_ids; i++)
+		if (c->wants(c->wants_arg, one->key_ids[i]))
+			return true;
+	return false;
+}
+
+/* Where a candidate goes: in a full list, in the place of the last one that claims no wanted key,
+ * if this one does. */
+static struct artifact_candidate *place_for(struct artifact_candidates *c,
+					    const struct artifact_candidate *one)
+{
+	if (c->n < ARTIFACT_CANDIDATES_MAX)
+		return &c->list[c->n++];
+	if (!claims_wanted(c, one))
+		return NULL;
+	for (size_t i = c->n; i-- > 0;)
+		if (!claims_wanted(c, &c->list[i])) {
+			buf_fini(&c->list[i].manifest);
+			return &c->list[i];
+		}
+	return NULL;
+}
+
 static void candidate_add(struct artifact_candidates *c, const json_t *object)
 {
 	struct diag unused = DIAG_INIT;
@@ -193,9 +224,12 @@ static void candidate_add(struct artifact_candidates *c, const json_t *object)
 	/* A list of a layout holds its images too; those have no type, and a platform or a name. */
 	if (!sure && (!type_is_vague(type) || json_member_set(object, "platform")))
 		return;
-	struct artifact_candidate *out = &c->list[c->n++];
-	*out = (struct artifact_candidate){.digest = desc.digest, .sure = sure};
-	claimed_keys(object, out);
+	struct artifact_candidate one = {.digest = desc.digest, .sure = sure};
+	claimed_keys(object, &one);
+	struct artifact_candidate *out = place_for(c, &one);
+	if (!out)
+		return;
+	*out = one;
 	embedded(object, DOCUMENT_MAX, &out->manifest);
 }
 
@@ -211,7 +245,7 @@ err_t artifact_candidates_add(struct artifact_candidates *c, struct bytes json, 
 	if (!c->list)
 		c->list = xcalloc(ARTIFACT_CANDIDATES_MAX, sizeof(*c->list));
 	size_t n = list ? json_array_size(list) : 0;
-	for (size_t i = 0; i < n && c->n < ARTIFACT_CANDIDATES_MAX; i++)
+	for (size_t i = 0; i < n; i++)
 		candidate_add(c, json_array_get(list, i));
 	return 0;
 }

@@ -67,11 +67,15 @@ struct artifact_candidate {
 	struct buf
 		manifest; /* as carried in the list, not compared with the digest; may be empty */
 };
-#define ARTIFACT_CANDIDATES_MAX 50 /* entries of all lists together; the rest is not looked at */
+#define ARTIFACT_CANDIDATES_MAX 50 /* candidates of all lists together that are kept */
 struct artifact_candidates {
 	struct artifact_candidate *list; /* owned */
 	size_t n;
 	bool other_version; /* one of another version was there */
+	/* set by the caller, may be NULL: candidates that claim such a key are never left out for
+	 * others */
+	bool (*wants)(void *arg, const char *key_id);
+	void *wants_arg;
 };
 /*
  * artifact_candidates_add - the entries of one list that may be ours

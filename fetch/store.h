@@ -108,6 +108,9 @@ void chunk_store_close(struct chunk_store **cs);
  */
 err_t chunk_store_read(struct chunk_store *cs, uint32_t chunk, uint32_t off, uint32_t n,
 		       void *p) must_check;
+/* chunk_store_read_again - a whole chunk, compared with its XXH3 whatever was verified before;
+ * otherwise as chunk_store_read. */
+err_t chunk_store_read_again(struct chunk_store *cs, uint32_t chunk, void *p) must_check;
 /* chunk_store_has - whether the map says so (not yet checked). */
 bool chunk_store_has(const struct chunk_store *cs, uint32_t chunk);
 /*

@@ -122,7 +122,7 @@ void store_form_adopt(struct store *s, const struct digest *form, const struct d
 
 void store_published_drop(struct store *s, const struct digest *digest)
 {
-	static const char *const names[] = {"map", "data", "form", "index"};
+	static const char *const names[] = {"map", "data", "form", "index", "index.rotten"};
 	char dir[STORE_PATH_MAX];
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		store_remove(s, store_published_dir(digest, dir), names[i]);

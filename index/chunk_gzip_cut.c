@@ -3,15 +3,13 @@
  * only when the next byte of output appears: empty blocks and empty members after it move it along,
  * so no chunk is empty and the next one starts where its bytes start.
  *
- * The window of a chunk is found as soon as 32 KiB of it are there (or at its end), while its first
- * compressed bytes are still on the tape.
+ * What the window of a chunk is found in is handed out as soon as 32 KiB of it are there (or at its
+ * end), while its first compressed bytes are still on the tape.
  */
 #include "index/chunk_gzip_priv.h"
 
 #include <string.h>
 #include <xxhash.h>
-
-#include "index/window.h"
 
 /* What stays on the tape behind the position: a cut inside a block steps back over one code (48
  * bits) and what inflate holds (32 bits), a block header is collected from it (286 bytes). */
@@ -32,7 +30,7 @@
 
 void gzip_chunk_init(struct gzip_chunk *g, struct chunker *c)
 {
-	*g = (struct gzip_chunk){.chunker = c, .window_found = true};
+	*g = (struct gzip_chunk){.chunker = c, .window_told = true};
 	g->row.codec = CHUNK_GZIP;
 	g->buffer = xcalloc(1, HISTORY_LEN + CHUNK_STREAM_MAX);
 	g->data = g->buffer + HISTORY_LEN;
@@ -42,7 +40,6 @@ void gzip_chunk_init(struct gzip_chunk *g, struct chunker *c)
 void gzip_chunk_fini(struct gzip_chunk *g)
 {
 	free(g->buffer);
-	buf_fini(&g->window);
 	tape_fini(&g->tape);
 }
 
@@ -62,45 +59,24 @@ static size_t head_left(const struct gzip_chunk *g)
  * fed. */
 size_t gzip_chunk_input_max(const struct gzip_chunk *g)
 {
-	size_t left = g->window_found ? 0 : head_left(g);
+	size_t left = g->window_told ? 0 : head_left(g);
 	return left ? min_of(left, (size_t)INPUT_STEP) : INPUT_STEP;
 }
 
-static const uint8_t *window_of(const struct gzip_chunk *g)
+/* tell_window - what the window can be found in; without the compressed bytes when there were too
+ * many to keep. */
+static err_t tell_window(struct gzip_chunk *g, bool searchable, struct diag *d)
 {
-	return g->data - g->row.skip - GZIP_WINDOW;
-}
-
-static err_t search_window(struct gzip_chunk *g, uint8_t used[GZIP_WINDOW])
-{
-	struct resume r;
-	size_t n = min_of((size_t)g->len, (size_t)GZIP_WINDOW - g->row.skip);
-	err_t err = resume_prepare(&g->row, tape_from(&g->tape, g->row.blob_off), window_of(g),
-				   g->header.bytes, &r);
-	BUG_ON(err);
-	return find_used(&r, g->data, n, used);
-}
-
-static err_t store_window(struct gzip_chunk *g, const uint8_t used[GZIP_WINDOW])
-{
-	g->window_found = true;
-	g->window.n = 0;
-	if (g->row.start != START_INSIDE && !memchr(used, 1, GZIP_WINDOW))
-		return 0;
-	return window_encode(window_of(g), used, g->header.bytes, g->row.header_bits, &g->window);
-}
-
-static err_t find_window(struct gzip_chunk *g, bool searchable, struct diag *d)
-{
-	auto_free uint8_t *used = malloc(GZIP_WINDOW);
-	err_t err = used ? 0 : -ENOMEM;
-	if (!err && searchable)
-		err = search_window(g, used);
-	else if (!err)
-		memset(used, 1, GZIP_WINDOW);
-	if (!err)
-		err = store_window(g, used);
-	return err ? fail_sys(d, ERR_OTHER, err, "cannot find the window of a chunk") : 0;
+	struct window_clues clues = {
+		.row = g->row,
+		.header = {g->header.bytes, (g->row.header_bits + 7u) / 8},
+		.history = g->data - g->row.skip - GZIP_WINDOW,
+		.out = {g->data, min_of((size_t)g->len, (size_t)GZIP_WINDOW - g->row.skip)},
+	};
+	if (searchable)
+		clues.head = tape_from(&g->tape, g->row.blob_off);
+	g->window_told = true;
+	return chunker_window(g->chunker, &clues, d);
 }
 
 static void release_tape(struct gzip_chunk *g)
@@ -109,7 +85,7 @@ static void release_tape(struct gzip_chunk *g)
 	uint64_t until = end - min_of(end, (uint64_t)TAPE_TAIL);
 	if (g->has_cut)
 		until = min_of(until, g->cut.row.blob_off);
-	if (!g->window_found)
+	if (!g->window_told)
 		until = min_of(until, g->row.blob_off);
 	tape_release(&g->tape, until);
 }
@@ -128,10 +104,10 @@ err_t gzip_chunk_output(struct gzip_chunk *g, size_t n, struct diag *d)
 	if (err)
 		return err;
 	g->len += (uint32_t)n;
-	if (!g->window_found && g->len + g->row.skip >= GZIP_WINDOW)
-		err = find_window(g, true, d);
-	else if (!g->window_found && !head_left(g))
-		err = find_window(g, false, d);
+	if (!g->window_told && g->len + g->row.skip >= GZIP_WINDOW)
+		err = tell_window(g, true, d);
+	else if (!g->window_told && !head_left(g))
+		err = tell_window(g, false, d);
 	release_tape(g);
 	return err;
 }
@@ -169,15 +145,14 @@ void gzip_chunk_no_cut(struct gzip_chunk *g)
 
 static err_t emit(struct gzip_chunk *g, uint64_t end, struct diag *d)
 {
-	err_t err = g->window_found ? 0 : find_window(g, head_left(g) > 0, d);
+	err_t err = g->window_told ? 0 : tell_window(g, head_left(g) > 0, d);
 	if (err)
 		return err;
 	g->row.stream_len = g->len;
 	g->row.blob_len = end - g->row.blob_off;
-	g->row.window_len = (uint32_t)g->window.n;
 	g->row.xxh3 = XXH3_64bits(g->data, g->len);
 	tape_sha256(&g->tape, end, g->row.sha256);
-	return chunker_chunk(g->chunker, &g->row, buf_bytes(&g->window), g->data, d);
+	return chunker_chunk(g->chunker, &g->row, g->data, d);
 }
 
 err_t gzip_chunk_cut(struct gzip_chunk *g, struct diag *d)
@@ -191,8 +166,7 @@ err_t gzip_chunk_cut(struct gzip_chunk *g, struct diag *d)
 	g->row = g->cut.row;
 	g->len = 0;
 	g->has_cut = false;
-	g->window.n = 0;
-	g->window_found = g->row.start == START_MEMBER;
+	g->window_told = g->row.start == START_MEMBER;
 	tape_start(&g->tape, g->row.blob_off);
 	return 0;
 }

@@ -34,10 +34,9 @@ struct gzip_chunk {
 	uint32_t len;		    /* stream bytes of the current chunk so far */
 	bool has_cut;
 	struct cut cut;
-	bool window_found;
-	struct buf window; /* encoded, once found */
-	uint8_t *buffer;   /* HISTORY_LEN + CHUNK_STREAM_MAX */
-	uint8_t *data;	   /* buffer + HISTORY_LEN */
+	bool window_told;
+	uint8_t *buffer; /* HISTORY_LEN + CHUNK_STREAM_MAX */
+	uint8_t *data;	 /* buffer + HISTORY_LEN */
 };
 
 void gzip_chunk_init(struct gzip_chunk *g, struct chunker *c);

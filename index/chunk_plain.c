@@ -38,7 +38,7 @@ static err_t emit(struct plain *p, struct diag *d)
 	sha256_of(p->data, p->len, row.sha256);
 	p->off += p->len;
 	p->len = 0;
-	return chunker_chunk(p->chunker, &row, (struct bytes){0}, p->data, d);
+	return chunker_chunk(p->chunker, &row, p->data, d);
 }
 
 static err_t plain_feed(void *pass, const uint8_t *from, size_t n, struct diag *d)

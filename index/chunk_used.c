@@ -5,7 +5,8 @@
  * one by known patterns of j, the differences of the outputs from the true output name j; where the
  * first pattern is never zero, no difference means a literal.
  */
-#include "index/chunker_priv.h"
+#include "index/decode_priv.h"
+#include "index/window.h"
 
 #include <string.h>
 
@@ -59,7 +60,8 @@ static err_t map_used(const struct resume *r, enum inflate_engine engine, struct
 	return err;
 }
 
-err_t find_used(const struct resume *r, const uint8_t *out, size_t n, uint8_t used[GZIP_WINDOW])
+static err_t find_used(const struct resume *r, const uint8_t *out, size_t n,
+		       uint8_t used[GZIP_WINDOW])
 {
 	BUG_ON(n + r->skip > GZIP_WINDOW);
 	auto_free struct forge *f = malloc(sizeof(*f));
@@ -72,4 +74,27 @@ err_t find_used(const struct resume *r, const uint8_t *out, size_t n, uint8_t us
 		err = map_used(r, INFLATE_ZLIB, f, out, n, used);
 	BUG_ON(err == -EBADMSG);
 	return err;
+}
+
+static err_t search(const struct window_clues *c, uint8_t used[GZIP_WINDOW])
+{
+	struct resume r;
+	err_t err = resume_prepare(&c->row, c->head, c->history, c->header.p, &r);
+	BUG_ON(err);
+	return find_used(&r, c->out.p, c->out.n, used);
+}
+
+err_t window_find(const struct window_clues *c, struct buf *out)
+{
+	auto_free uint8_t *used = malloc(GZIP_WINDOW);
+	if (!used)
+		return -ENOMEM;
+	err_t err = 0;
+	if (c->head.n)
+		err = search(c, used);
+	else
+		memset(used, 1, GZIP_WINDOW);
+	if (err || (c->row.start != START_INSIDE && !memchr(used, 1, GZIP_WINDOW)))
+		return err;
+	return window_encode(c->history, used, c->header.p, c->row.header_bits, out);
 }

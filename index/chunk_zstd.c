@@ -90,7 +90,7 @@ static err_t emit(struct zstd_pass *p, struct diag *d)
 		.xxh3 = XXH3_64bits(p->data, p->len),
 	};
 	tape_sha256(&p->tape, p->blob_end, row.sha256);
-	return chunker_chunk(p->chunker, &row, (struct bytes){0}, p->data, d);
+	return chunker_chunk(p->chunker, &row, p->data, d);
 }
 
 /* close_chunk - the chunk ends with its last whole frame; the current frame, if any, begins the

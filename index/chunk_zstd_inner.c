@@ -90,7 +90,7 @@ err_t inner_end(struct inner *i, uint64_t blob_off, uint64_t blob_len, struct di
 	for (size_t n = 0; !err && n < i->rows_n; n++) {
 		i->rows[n].blob_off = blob_off;
 		i->rows[n].blob_len = blob_len;
-		err = chunker_chunk(i->chunker, &i->rows[n], (struct bytes){0}, NULL, d);
+		err = chunker_chunk(i->chunker, &i->rows[n], NULL, d);
 	}
 	return err;
 }

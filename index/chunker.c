@@ -79,15 +79,19 @@ err_t chunker_inner(struct chunker *c, uint64_t stream_off, const uint8_t *p, si
 	return c->sink.inner ? c->sink.inner(c->arg, stream_off, p, n, d) : 0;
 }
 
-err_t chunker_chunk(struct chunker *c, const struct chunk *row, struct bytes window,
-		    const uint8_t *data, struct diag *d)
+err_t chunker_window(struct chunker *c, const struct window_clues *clues, struct diag *d)
+{
+	return c->sink.window(c->arg, clues, d);
+}
+
+err_t chunker_chunk(struct chunker *c, const struct chunk *row, const uint8_t *data, struct diag *d)
 {
 	BUG_ON(!row->stream_len || row->stream_len > CHUNK_STREAM_MAX);
 	if (row->codec != CHUNK_ZSTD_INNER && row->blob_len > CHUNK_BLOB_MAX)
 		return fail(d, ERR_INTEGRITY, -EBADMSG,
 			    "a chunk of %u bytes needs %llu compressed bytes, the limit is %u",
 			    row->stream_len, (unsigned long long)row->blob_len, CHUNK_BLOB_MAX);
-	return c->sink.chunk(c->arg, row, window, data, d);
+	return c->sink.chunk(c->arg, row, data, d);
 }
 
 static bool starts_with(const struct chunker *c, const char *mark, size_t n)

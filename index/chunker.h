@@ -17,7 +17,7 @@
 #ifndef IMGFS_INDEX_CHUNKER_H
 #define IMGFS_INDEX_CHUNKER_H
 
-#include "index/chunk.h"
+#include "index/window.h"
 
 enum blob_codec {
 	BLOB_TAR = 0,
@@ -48,13 +48,18 @@ struct chunker_sink {
 	/* The next bytes of the stream, in order. */
 	err_t (*stream)(void *arg, const uint8_t *p, size_t n, struct diag *d);
 	/*
-	 * The next chunk, complete (window_off is left 0: the receiver places the window). `window`
-	 * is the encoded window, empty when the chunk needs none. `data` is the chunk's stream
-	 * bytes; NULL for CHUNK_ZSTD_INNER, whose bytes have all passed through `inner` before. All
-	 * borrowed for the call. Called after `stream` has been called for all of its bytes.
+	 * The next chunk to be handed over is a gzip chunk with history: what window_find needs.
+	 * All borrowed for the call. Called once for the chunk, after `stream` for clues->out. It
+	 * costs more than it looks, so it is the receiver's to do, wherever it likes.
 	 */
-	err_t (*chunk)(void *arg, const struct chunk *c, struct bytes window, const uint8_t *data,
-		       struct diag *d);
+	err_t (*window)(void *arg, const struct window_clues *clues, struct diag *d);
+	/*
+	 * The next chunk, complete but for the window, which the receiver finds and places:
+	 * window_off and window_len are left 0. `data` is the chunk's stream bytes; NULL for
+	 * CHUNK_ZSTD_INNER, whose bytes have all passed through `inner` before. All borrowed for
+	 * the call. Called after `stream` has been called for all of its bytes.
+	 */
+	err_t (*chunk)(void *arg, const struct chunk *c, const uint8_t *data, struct diag *d);
 	/*
 	 * Stream bytes of a zstd frame that is too large for a chunk, in order, as they are
 	 * decoded; such a frame's chunks are known only at its end and follow then, all at once.

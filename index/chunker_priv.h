@@ -1,6 +1,6 @@
 /*
- * chunker_priv - what the chunkers of the codecs share: the way out, the tape of recent blob bytes,
- * and the search for the used bytes of a window
+ * chunker_priv - what the chunkers of the codecs share: the way out, and the tape of recent blob
+ * bytes
  */
 #ifndef IMGFS_INDEX_CHUNKER_PRIV_H
 #define IMGFS_INDEX_CHUNKER_PRIV_H
@@ -19,12 +19,15 @@ extern const struct chunk_pass chunk_plain_pass, chunk_gzip_pass, chunk_zstd_pas
 
 uint32_t chunker_target(const struct chunker *c);
 
-/* chunker_stream, chunker_inner, chunker_chunk - hand on; chunker_stream checks STREAM_MAX. */
+/* chunker_stream, chunker_inner, chunker_window, chunker_chunk - hand on; chunker_stream checks
+ * STREAM_MAX. */
 err_t chunker_stream(struct chunker *c, const uint8_t *p, size_t n, struct diag *d) must_check;
 err_t chunker_inner(struct chunker *c, uint64_t stream_off, const uint8_t *p, size_t n,
 		    struct diag *d) must_check;
-err_t chunker_chunk(struct chunker *c, const struct chunk *row, struct bytes window,
-		    const uint8_t *data, struct diag *d) must_check;
+err_t chunker_window(struct chunker *c, const struct window_clues *clues,
+		     struct diag *d) must_check;
+err_t chunker_chunk(struct chunker *c, const struct chunk *row, const uint8_t *data,
+		    struct diag *d) must_check;
 
 /*
  * The tape holds the last bytes of the blob that went in, and hashes the range of the current
@@ -49,15 +52,5 @@ void tape_release(struct tape *t, uint64_t until);
 void tape_sha256(struct tape *t, uint64_t end, uint8_t out[SHA256_LEN]);
 /* tape_from - the bytes from blob offset `from` to the tape's end. */
 struct bytes tape_from(const struct tape *t, uint64_t from);
-
-/*
- * find_used - which bytes of the window the decoding of `out` copies
- * @r     the checkpoint, r->window the true window
- * @out   n bytes of true output behind r->skip; n + skip <= GZIP_WINDOW (nothing later can reach
- *        the window)
- * @used  flags, set to 0 or 1. Returns 0 or -ENOMEM. Costs two decodings of n bytes.
- */
-err_t find_used(const struct resume *r, const uint8_t *out, size_t n,
-		uint8_t used[GZIP_WINDOW]) must_check;
 
 #endif

@@ -13,14 +13,20 @@
 
 struct layer_build {
 	struct layer_build_options options;
+	/* the first half */
 	struct chunker *chunker;
+	struct hasher *blob_hash;
+	uint64_t blob_size;
+	bool ended;
+	/* the second half */
 	struct tar *tar;
 	struct tree *tree;
-	struct hasher *blob_hash, *stream_hash;
-	uint64_t blob_size, stream_size;
+	struct hasher *stream_hash;
+	uint64_t stream_size;
 	struct hasher *file_hash;
 	uint32_t file_node; /* node of the member whose bytes pass, TREE_NONE between */
 	bool file_sparse;
+	size_t window_off; /* where the window of the next row begins in `windows` */
 	struct buf chunks, windows;
 };
 
@@ -69,28 +75,42 @@ static err_t on_stream(void *arg, const uint8_t *p, size_t n, struct diag *d)
 	return tar_feed(b->tar, p, n, d);
 }
 
-static err_t on_chunk(void *arg, const struct chunk *c, struct bytes window, const uint8_t *data,
-		      struct diag *d)
+static err_t on_window(void *arg, const struct window_clues *clues, struct diag *d)
+{
+	struct layer_build *b = arg;
+	err_t err = window_find(clues, &b->windows);
+	return err ? fail_sys(d, ERR_OTHER, err, "cannot find the window of a chunk") : 0;
+}
+
+static err_t on_chunk(void *arg, const struct chunk *c, const uint8_t *data, struct diag *d)
 {
 	struct layer_build *b = arg;
 	(void)data;
 	struct chunk row = *c;
-	row.window_off = window.n ? b->windows.n : 0;
-	row.window_len = (uint32_t)window.n;
+	row.window_len = (uint32_t)(b->windows.n - b->window_off);
+	row.window_off = row.window_len ? b->window_off : 0;
+	b->window_off = b->windows.n;
 	err_t err = layer_write_chunk(&b->chunks, &row);
-	if (!err)
-		err = buf_append(&b->windows, window.p, window.n);
 	return err ? fail_sys(d, ERR_OTHER, err, "chunk table") : 0;
 }
+
+const struct chunker_sink layer_build_second = {
+	.stream = on_stream, .window = on_window, .chunk = on_chunk};
 
 struct layer_build *layer_build_new(const struct layer_build_options *options)
 {
 	struct layer_build *b = layer_build_stream(options->diff_alg);
 	b->options = *options;
-	const struct chunker_sink chunks = {.stream = on_stream, .chunk = on_chunk};
-	b->chunker = chunker_new(options->chunk_target, &chunks, b);
+	layer_build_relay(b, &layer_build_second, b);
 	b->blob_hash = hasher_new(options->blob_alg ? options->blob_alg : DIGEST_SHA256);
 	return b;
+}
+
+void layer_build_relay(struct layer_build *b, const struct chunker_sink *sink, void *arg)
+{
+	BUG_ON(b->blob_size);
+	chunker_free(&b->chunker);
+	b->chunker = chunker_new(b->options.chunk_target, sink, arg);
 }
 
 struct layer_build *layer_build_stream(enum digest_alg diff_alg)
@@ -116,6 +136,12 @@ err_t layer_build_feed_stream(struct layer_build *b, const uint8_t *p, size_t n,
 {
 	BUG_ON(b->chunker);
 	return on_stream(b, p, n, d);
+}
+
+err_t layer_build_end(struct layer_build *b, struct diag *d)
+{
+	b->ended = true;
+	return chunker_finish(b->chunker, d);
 }
 
 static err_t compare(const char *what, const struct digest *want, const struct digest *got,
@@ -146,7 +172,7 @@ err_t layer_build_finish(struct layer_build *b, const struct digest *blob_digest
 			 uint64_t blob_size, const struct digest *diff_id, struct buf *out,
 			 struct diag *d)
 {
-	err_t err = chunker_finish(b->chunker, d);
+	err_t err = b->ended ? 0 : layer_build_end(b, d);
 	if (!err)
 		err = tar_finish(b->tar, d);
 	if (err)

@@ -14,10 +14,11 @@
 
 #include "index/index.h"
 
-#define WIRE_VERSION	1
-#define WIRE_HEAD_MAX	(16u << 20) /* 300,000 groups: a layer of 1.4 TB */
-#define WIRE_GROUP_MAX	(2u << 20)  /* 16 windows that do not compress, with room */
-#define WIRE_CHUNKS_MAX 1024u	    /* of a group */
+#define WIRE_VERSION  1
+#define WIRE_HEAD_MAX (16u << 20) /* 300,000 groups: a layer of 1.4 TB */
+/* Bytes of a group's part, and of its windows unpacked: 16 of the largest, with room. */
+#define WIRE_GROUP_MAX	(2u << 20)
+#define WIRE_CHUNKS_MAX 1024u /* of a group */
 #define WIRE_FORM_MAX	(UINT64_C(2) << 30)
 
 /* One part of a published form, as its head names it. */
@@ -61,6 +62,10 @@ err_t wire_part_check(const struct wire_part *part, struct bytes bytes) must_che
  */
 err_t wire_group_rows(const struct wire_head *h, uint32_t group, struct bytes piece,
 		      struct chunk *rows, struct diag *d) must_check;
+/* wire_rows_follow - whether a row may stand behind another of the same layer, if not right behind
+ * it: what two groups can not tell each alone (I33). */
+bool wire_rows_follow(const struct wire_head *h, const struct chunk *before,
+		      const struct chunk *after);
 /*
  * wire_group_windows - the windows of a group one after the other, appended to an empty buffer
  * -EBADMSG, -ENOMEM. Cost: decompresses about 60 KiB.

@@ -262,14 +262,20 @@ err_t wire_group_rows(const struct wire_head *h, uint32_t group, struct bytes pi
 		   : prove_rows(h, group, rows, n, d);
 }
 
+bool wire_rows_follow(const struct wire_head *h, const struct chunk *before,
+		      const struct chunk *after)
+{
+	return chunk_fits(&h->info, after, before, false);
+}
+
 err_t wire_group_windows(const struct wire_head *h, uint32_t group, struct bytes piece,
 			 struct buf *out, struct diag *d)
 {
 	struct bytes rows, packed;
+	BUG_ON(group >= h->n_groups);
 	err_t err = wire_group_split(piece, &rows, &packed, d);
 	if (!err)
-		err = wire_unpack(packed, (size_t)wire_group_len(h, group) * WINDOW_ENCODED_MAX,
-				  out);
+		err = wire_unpack(packed, WIRE_GROUP_MAX, out);
 	if (err == -EBADMSG)
 		return wire_bad(d, "the windows of group %u do not decode", group);
 	return err ? fail_sys(d, ERR_OTHER, err, "published index") : 0;

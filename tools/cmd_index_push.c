@@ -71,7 +71,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{0, "base", OPT_EACH, &p.bases, "REF",
 		 "take layers from the published index of this image, if it is trusted"},
 		{0, "min-layer-size", OPT_NUMBER, &p.small_layer, "BYTES",
-		 "layers up to this size are not published: readers fetch them whole (1M)"},
+		 "smaller layers are not published: readers fetch them whole (1M; 0: none)"},
 		{0, "chunk-size", OPT_NUMBER, &p.chunk_size, "BYTES",
 		 "for indexes that have to be built: see 'imgfs index build --help' (256K)"},
 		{0},

@@ -85,6 +85,30 @@ static void rebuilt_fini(struct rebuilt *r)
 	buf_fini(&r->file);
 }
 
+/* The form as a whole: it decodes, and gives just what its head says. */
+static err_t check_form(struct verify *v, size_t layer, struct diag *d)
+{
+	const struct artifact *a = &v->image->artifact;
+	const struct digest *blob = &v->image->manifest.layers[layer].desc.digest;
+	auto_buf struct buf form = {0}, file = {0};
+	size_t i = 0;
+	while (i < a->n_layers && !digest_equal(&a->layers[i].layer, blob))
+		i++;
+	BUG_ON(i == a->n_layers); /* image_use_index has compared tree and artifact */
+	struct index_layer_head at;
+	err_t err = image_fetch_form(v->image, &a->layers[i], &form, d);
+	if (err || !index_layer_head(v->image->tree, (uint32_t)layer, &at))
+		return err;
+	err = wire_layer_decode(buf_bytes(&form), &file, d);
+	/* Readers go by the copy of the head that came with the tree. */
+	if (!err && !bytes_equal(at.head, (struct bytes){form.p, at.head.n}))
+		err = fail(d, ERR_INTEGRITY, -EBADMSG,
+			   "the published tree has another head than the published index");
+	if (err == -EBADMSG || err == -ENOTSUP)
+		v->published_lies = true;
+	return err;
+}
+
 /* The published index of a layer says by its head what the whole is. */
 static err_t compare_head(struct verify *v, size_t layer, const struct wire_head *head,
 			  struct diag *d)
@@ -99,6 +123,8 @@ static err_t compare_head(struct verify *v, size_t layer, const struct wire_head
 	}
 	for (size_t i = 0; i < SHA256_LEN; i++)
 		published.b[i] = head->canonical[i];
+	if (!err)
+		err = check_form(v, layer, d);
 	if (!err && (err = index_canonical_digest(fresh, &right)))
 		(void)fail_sys(d, ERR_OTHER, err, "can not compare");
 	if (!err && !digest_equal(&published, &right)) {

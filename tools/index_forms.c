@@ -71,7 +71,7 @@ static err_t load_layer(struct loading *l, size_t layer, struct diag *d)
 	if (!is_first(&l->image->manifest, layer))
 		return 0;
 	l->forms->blobs += desc->size;
-	if (desc->size <= SMALL_LAYER_DEFAULT)
+	if (desc->size < SMALL_LAYER_DEFAULT)
 		return 0;
 	if (index_layer_of_store(l->image, layer, &ix))
 		told_layer(l, layer);

@@ -195,7 +195,7 @@ def test_a_newer_artifact(scratch, api):
         world.registry.add_manifest({"schemaVersion": 2, "manifests": [world.registry.descriptor(artifact)]}, NAME,
                                     world.digest.replace(":", "-"), OCI_INDEX)
     _, _, log = shows_the_image(world, *world.trusting(), used=False)
-    assert len(words_of(log)) == 1 and "another version" in log, log
+    assert len(words_of(log)) == 1 and ("another version" in log or "none that this version" in log), log
     _, _, log = shows_the_image(world, f"--index={artifact}", used=False)
     assert "index.v2" in log, log
     world.stop()

@@ -250,6 +250,8 @@ static const struct rule rules[] = {
 	 "\"annotations\" is not an object"},
 	{WITH(TREE "," DESC(ARTIFACT_FORM, SHA_A, "5") ",'annotations':{'" ARTIFACT_LAYER "':1}}"),
 	 -EBADMSG, "\"vnd.imgfs.layer\" is not a string"},
+	{WITH(TREE "," FORM("sha256:1", SHA_B, "5")), -EBADMSG, "digest"},
+	{WITH(TREE "," FORM("", SHA_B, "5")), -EBADMSG, "digest"},
 	{WITH(TREE "," FORM(SHA_A, "sha256:1", "5")), -EBADMSG, "digest"},
 	{WITH(TREE "," FORM(SHA_A, SHA_B, "2147483649")), -EBADMSG, "\"size\" is 2147483649"},
 	{WITH(TREE "," FORM(SHA_A, SHA_B, "'5'")), -EBADMSG, "\"size\" is not an integer"},
@@ -280,10 +282,16 @@ static void malformed_members(void **state)
 static struct document document_of_parts(size_t n)
 {
 	auto_buf struct buf text = {0};
-	static const char begin[] = HEAD ",'layers':[" TREE, part[] = "," FORM(SHA_A, SHA_B, "5");
+	static const char begin[] = HEAD ",'layers':[" TREE;
 	assert_int_equal(buf_append(&text, begin, strlen(begin)), 0);
-	for (size_t i = 1; i < n; i++)
+	for (size_t i = 1; i < n; i++) {
+		char part[] = "," FORM(SHA_A, SHA_B, "5"), digits[17];
+		/* A digest of its own for the layer: each is named once. */
+		snprintf(digits, sizeof(digits), "%016zx", i);
+		for (char *at = part; (at = strstr(at, SHA_A)) != NULL; at++)
+			memcpy(at + 7, digits, 16);
 		assert_int_equal(buf_append(&text, part, strlen(part)), 0);
+	}
 	assert_int_equal(buf_append(&text, "]}", 3), 0);
 	return document_text((char *)text.p, OCI_MANIFEST);
 }
@@ -346,7 +354,9 @@ static void embedded_configs(void **state)
 	assert_int_equal(config_bytes_of("17"), 0);
 	assert_int_equal(config_bytes_of("{}"), 0);
 	assert_int_equal(carried(ARTIFACT_CONFIG_MAX / 3 * 3), ARTIFACT_CONFIG_MAX / 3 * 3);
+	assert_int_equal(carried(ARTIFACT_CONFIG_MAX), ARTIFACT_CONFIG_MAX);
 	assert_int_equal(carried(ARTIFACT_CONFIG_MAX + 1), 0);
+	assert_int_equal(carried(ARTIFACT_CONFIG_MAX + 2), 0);
 	assert_int_equal(carried(ARTIFACT_CONFIG_MAX + 3), 0);
 	assert_int_equal(carried(700000), 0);
 }

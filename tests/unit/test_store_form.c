@@ -223,6 +223,7 @@ static void dropped_with_all_it_had(void **state)
 	put_text(f->published, "data", "d");
 	put_text(f->published, "map", "m");
 	put_text(f->published, "index", "i");
+	put_text(f->published, "index.rotten", "r");
 	store_published_drop(f->store, &f->form);
 	assert_int_equal(access(f->published, F_OK), -1);
 	assert_int_equal(read_whole(f), -ENOENT);

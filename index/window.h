@@ -28,13 +28,13 @@ err_t window_encode(const uint8_t window[GZIP_WINDOW], const uint8_t used[GZIP_W
  * find out which bytes of the window they copy.
  */
 struct window_clues {
-	struct chunk row;	/* where and how the chunk starts; the rest of the row is not known */
-	struct bytes header;	/* START_INSIDE: row.header_bits bits */
-	struct bytes head;	/* the blob from row.blob_off on, as much as `out` needs; empty: it was
-				   not kept, and all of the window counts as used */
+	struct chunk row;    /* where and how the chunk starts; the rest of the row is not known */
+	struct bytes header; /* START_INSIDE: row.header_bits bits */
+	struct bytes head;   /* the blob from row.blob_off on, as much as `out` needs; empty: it was
+				not kept, and all of the window counts as used */
 	const uint8_t *history; /* GZIP_WINDOW bytes in front of the first code's output */
-	struct bytes out;	/* the chunk's first bytes: as many as may copy from the window, or all
-				   that it has */
+	struct bytes out; /* the chunk's first bytes: as many as may copy from the window, or all
+			     that it has */
 };
 
 /*

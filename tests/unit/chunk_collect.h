@@ -22,6 +22,8 @@ struct collected {
 	size_t n;
 	size_t cap;
 	struct buf windows; /* rows[i].window_off points here */
+	struct buf window;  /* of the next row, once `told` */
+	bool told;
 	struct buf stream;
 	uint64_t covered;   /* stream bytes of the rows so far */
 	uint64_t inner_end; /* stream offset behind the last `inner` bytes */
@@ -51,14 +53,27 @@ static inline err_t collect_inner(void *arg, uint64_t stream_off, const uint8_t 
 	return 0;
 }
 
-static inline err_t collect_chunk(void *arg, const struct chunk *row, struct bytes window,
-				  const uint8_t *data, struct diag *d)
+static inline err_t collect_window(void *arg, const struct window_clues *clues, struct diag *d)
+{
+	struct collected *c = arg;
+	const struct chunk *row = &clues->row;
+	(void)d;
+	BUG_ON(c->told || row->stream_off != c->covered || row->start == START_MEMBER);
+	BUG_ON(row->stream_off + clues->out.n > c->stream.n);
+	BUG_ON(memcmp(clues->out.p, c->stream.p + row->stream_off, clues->out.n) != 0);
+	c->told = true;
+	return window_find(clues, &c->window);
+}
+
+static inline err_t collect_chunk(void *arg, const struct chunk *row, const uint8_t *data,
+				  struct diag *d)
 {
 	struct collected *c = arg;
 	(void)d;
+	BUG_ON(c->told != (row->codec == CHUNK_GZIP && row->start != START_MEMBER));
 	BUG_ON(row->stream_off != c->covered || !row->stream_len);
 	BUG_ON(row->stream_off + row->stream_len > c->stream.n);
-	BUG_ON(row->window_len != window.n || row->window_off);
+	BUG_ON(row->window_len || row->window_off);
 	BUG_ON(c->n && row->blob_off < c->rows[c->n - 1].blob_off);
 	BUG_ON((row->codec == CHUNK_ZSTD_INNER) != !data);
 	BUG_ON(data && memcmp(data, c->stream.p + row->stream_off, row->stream_len) != 0);
@@ -66,14 +81,19 @@ static inline err_t collect_chunk(void *arg, const struct chunk *row, struct byt
 	BUG_ON(!data && c->covered > c->inner_end);
 	BUG_ON(!try_grow(&c->rows, c->n, &c->cap, sizeof(*c->rows)));
 	c->rows[c->n] = *row;
+	c->rows[c->n].window_len = (uint32_t)c->window.n;
 	c->rows[c->n++].window_off = c->windows.n;
-	return buf_append(&c->windows, window.p, window.n);
+	err_t err = buf_append(&c->windows, c->window.p, c->window.n);
+	c->window.n = 0;
+	c->told = false;
+	return err;
 }
 
 /* collect - feed pieces of `piece` bytes (0: all at once); the chunker's result. */
 static inline err_t collect(struct bytes blob, uint32_t target, size_t piece, struct collected *out)
 {
-	static const struct chunker_sink sink = {collect_stream, collect_chunk, collect_inner};
+	static const struct chunker_sink sink = {collect_stream, collect_window, collect_chunk,
+						 collect_inner};
 	*out = (struct collected){.d = DIAG_INIT};
 	struct chunker *c = chunker_new(target, &sink, out);
 	err_t err = 0;
@@ -93,6 +113,7 @@ static inline void collected_fini(struct collected *c)
 {
 	free(c->rows);
 	buf_fini(&c->windows);
+	buf_fini(&c->window);
 	buf_fini(&c->stream);
 }
 

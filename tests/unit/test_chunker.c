@@ -344,7 +344,8 @@ static void a_blob_without_output_is_stopped(void **state)
 	auto_buf struct buf blob = {0};
 	struct diag d = DIAG_INIT;
 	struct collected c = {0};
-	static const struct chunker_sink sink = {collect_stream, collect_chunk, collect_inner};
+	static const struct chunker_sink sink = {collect_stream, collect_window, collect_chunk,
+						 collect_inner};
 	static uint8_t zeros[1 << 20];
 	struct chunker *ck = chunker_new(0, &sink, &c);
 	put_member(&blob, &plain_member, BYTES_STR("some bytes"));
@@ -417,7 +418,8 @@ static err_t refuse_stream(void *arg, const uint8_t *p, size_t n, struct diag *d
 static void the_sink_may_refuse(void **state)
 {
 	(void)state;
-	static const struct chunker_sink sink = {refuse_stream, collect_chunk, NULL};
+	static const struct chunker_sink sink = {refuse_stream, collect_window, collect_chunk,
+						 NULL};
 	struct chunker *ck = chunker_new(0, &sink, NULL);
 	assert_int_equal(chunker_feed(ck, (const uint8_t *)"some tar, or so", 15, NULL), -ENOSPC);
 	assert_int_equal(chunker_finish(ck, NULL), -ENOSPC);

@@ -7,6 +7,8 @@
 #include "fetch/indexer.h"
 #include "fetch/log.h"
 
+#include <zlib.h>
+
 struct fixture {
 	char *layout, *store_dir;
 	struct store *store;
@@ -169,6 +171,73 @@ static void cancelled(void **state)
 	assert_true(is_kept(f));
 }
 
+/* set_layer - the fixture's layer becomes this blob, whose stream is `tar`. */
+static void set_layer(struct fixture *f, struct bytes blob, struct bytes tar)
+{
+	f->blob = layout_put(f->layout, blob.p, blob.n);
+	f->layer.desc.digest = f->blob.value;
+	f->layer.desc.size = f->blob.size;
+	digest_of(DIGEST_SHA256, tar.p, tar.n, &f->layer.diff_id);
+}
+
+static void compress_into(struct buf *blob, struct bytes tar)
+{
+	z_stream z = {.next_in = (Bytef *)(uintptr_t)tar.p, .avail_in = (uInt)tar.n};
+	assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED, 31, 8, 0), Z_OK);
+	size_t bound = deflateBound(&z, tar.n);
+	blob->n = 0;
+	assert_int_equal(buf_reserve(blob, bound), 0);
+	z.next_out = blob->p;
+	z.avail_out = (uInt)bound;
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	blob->n = bound - z.avail_out;
+	deflateEnd(&z);
+}
+
+static void make_large(struct buf *tar, struct buf *blob)
+{
+	size_t n = 4 << 20;
+	auto_free uint8_t *data = xcalloc(1, n);
+	for (size_t i = 0, x = 1; i < n; i++, x = x * 6364136223846793005u + 1442695040888963407u)
+		data[i] = (uint8_t)(x >> 60); /* four random bits a byte */
+	put_member(tar, '0', "large", data, n);
+	put_end(tar);
+	compress_into(blob, buf_bytes(tar));
+}
+
+/* Layers that are large enough get a thread more, and what it says is what counts. */
+static void large_layers(void **state)
+{
+	struct fixture *f = *state;
+	struct indexer_job job = job_of(f);
+	auto_buf struct buf tar = {0}, blob = {0};
+	make_large(&tar, &blob);
+	set_layer(f, buf_bytes(&blob), buf_bytes(&tar));
+	run(&job, 0, NULL);
+	assert_true(is_kept(f));
+	f->layer.diff_id.b[0] ^= 1;
+	store_blob_drop(f->store, &f->blob.value);
+	run(&job, -EBADMSG, "DiffID");
+	assert_false(is_kept(f));
+}
+
+/* Of two errors the one that lies in front is told, whichever thread met it. */
+static void the_first_error_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct indexer_job job = job_of(f);
+	auto_buf struct buf tar = {0}, blob = {0};
+	make_large(&tar, &blob);
+	blob.p[blob.n - 8] ^= 1;
+	set_layer(f, buf_bytes(&blob), buf_bytes(&tar));
+	run(&job, -EBADMSG, "CRC-32");
+	tar.p[0] ^= 1; /* the checksum of the first header */
+	compress_into(&blob, buf_bytes(&tar));
+	blob.p[blob.n - 8] ^= 1;
+	set_layer(f, buf_bytes(&blob), buf_bytes(&tar));
+	run(&job, -EBADMSG, "sum of the block");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -177,6 +246,7 @@ int main(void)
 		TEST(kept_after_streaming), TEST(kept_only_on_request),
 		TEST(kept_blob_that_lies),  TEST(kept_blob_of_other_size),
 		TEST(unproved_is_not_kept), TEST(cancelled),
+		TEST(large_layers),	    TEST(the_first_error_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

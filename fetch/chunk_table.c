@@ -108,6 +108,11 @@ static bool group_there(const struct chunk_table *t, uint32_t group)
 	return atomic_load_explicit(&t->there[group], memory_order_acquire);
 }
 
+bool chunk_table_has_group(const struct chunk_table *t, uint32_t group)
+{
+	return group_there(t, group);
+}
+
 bool chunk_table_groups(const struct chunk_table *t, uint64_t off, uint64_t len, uint32_t *first,
 			uint32_t *last)
 {

@@ -41,6 +41,8 @@ bool chunk_table_groups(const struct chunk_table *t, uint64_t off, uint64_t len,
 			uint32_t *last);
 /* chunk_table_whole - whether all rows are there. Cost: O(1) for an index, else O(groups). */
 bool chunk_table_whole(const struct chunk_table *t);
+/* chunk_table_has_group - whether the rows of a group are there; of a table with groups. */
+bool chunk_table_has_group(const struct chunk_table *t, uint32_t group);
 /* chunk_table_has_chunk - whether the row of a chunk is there. */
 bool chunk_table_has_chunk(const struct chunk_table *t, uint32_t chunk);
 

@@ -15,21 +15,20 @@
 /* --- the pieces of a read --- */
 
 struct piece {
-	const struct slot *slot; /* NULL: a hole */
+	struct slot *slot; /* NULL: a hole */
 	uint32_t chunk, off;
 	uint32_t n;
 	uint8_t *to;
 };
 
 struct walk {
-	const struct content *c;
+	struct content *c;
 	uint32_t row;
 	uint64_t off, end;
 	uint8_t *to;
 };
 
-static void piece_of_stream(const struct slot *slot, uint64_t stream_off, uint64_t len,
-			    struct piece *out)
+static void piece_of_stream(struct slot *slot, uint64_t stream_off, uint64_t len, struct piece *out)
 {
 	const struct chunk_table *table = slot_table(slot);
 	struct chunk row;
@@ -79,6 +78,7 @@ static bool serve_now(struct content *c, const struct piece *piece)
 	}
 	if (!read_stored(c, piece->slot, piece->chunk, piece->off, piece->n, piece->to))
 		return false;
+	around_wanted(&piece->slot->around, piece->chunk);
 	count(&c->counters.store_hits, 1);
 	content_prove_soon(c, (uint32_t)(piece->slot - c->slots));
 	return true;
@@ -151,20 +151,32 @@ static void copy_landed(struct chunk_data **data, const struct piece *piece)
 	chunk_data_put(data);
 }
 
+/* The first chunks that a read leads; a large read brings its neighbours itself. */
+struct place {
+	uint32_t slot, chunk;
+};
+struct missed {
+	struct place chunks[4];
+	size_t n;
+};
+
 /* Returns false when the read has failed already. */
 static bool wait_for(struct content *c, struct ticket *ticket, struct leads *leads,
-		     const struct piece *piece)
+		     struct missed *missed, const struct piece *piece)
 {
 	struct flight *lead = NULL;
 	struct chunk_data *data = NULL;
 	struct part part = {.to = piece->to, .off = piece->off, .n = piece->n};
 	uint32_t slot = (uint32_t)(piece->slot - c->slots);
 	count(&c->counters.misses, 1);
+	around_wanted(&piece->slot->around, piece->chunk);
 	switch (flight_join(c->flights, ticket, slot, piece->chunk, &part, &lead, &data)) {
 	case JOIN_WAITS:
 		return true;
 	case JOIN_LEADS:
 		leads_add(c, leads, lead);
+		if (missed->n < ARRAY_LEN(missed->chunks))
+			missed->chunks[missed->n++] = (struct place){slot, piece->chunk};
 		return true;
 	case JOIN_LANDED:
 		copy_landed(&data, piece);
@@ -194,12 +206,15 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 		return;
 	}
 	struct leads leads = {.n = 0};
+	struct missed missed = {.n = 0};
 	struct piece piece;
-	bool going = wait_for(c, ticket, &leads, first);
+	bool going = wait_for(c, ticket, &leads, &missed, first);
 	while (going && walk_next(w, &piece))
-		going = serve_now(c, &piece) || wait_for(c, ticket, &leads, &piece);
+		going = serve_now(c, &piece) || wait_for(c, ticket, &leads, &missed, &piece);
 	leads_submit(c, &leads);
 	ticket_close(c->flights, ticket);
+	for (size_t i = 0; i < missed.n; i++)
+		around_missed(c, missed.chunks[i].slot, missed.chunks[i].chunk);
 }
 
 void content_begin(struct content *c, struct read_request *r)
@@ -339,7 +354,11 @@ static err_t table_of(struct content *c, uint32_t layer, struct chunk_table **ou
 err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table *table,
 			struct diag *d)
 {
-	err_t err = chunk_store_open(c->image->store, table, &slot->chunks, d);
+	err_t err = around_new(&slot->around, chunk_table_info(table)->n_chunks);
+	if (err)
+		(void)fail_sys(d, ERR_OTHER, err, "open a layer");
+	else
+		err = chunk_store_open(c->image->store, table, &slot->chunks, d);
 	if (err) {
 		chunk_table_free(&table);
 		return err;
@@ -399,6 +418,7 @@ static void start_engine(struct content *c, const struct content_options *option
 	unsigned budget_s = options->budget_s ? options->budget_s : CONTENT_BUDGET_S;
 	c->budget_ms = (int64_t)budget_s * 1000;
 	c->wait_for_ever = options->wait_for_ever;
+	c->neighbours = options->neighbours;
 	c->scheduler = scheduler_new(&s);
 	c->flights = flights_new(c->scheduler, c->wait_for_ever ? INT64_MAX : c->budget_ms,
 				 ticket_done, c);
@@ -452,6 +472,7 @@ void content_free(struct content **cp)
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		struct chunk_table *table = slot_table(&c->slots[i]);
 		chunk_store_close(&c->slots[i].chunks);
+		around_free(&c->slots[i].around);
 		chunk_table_free(&table);
 	}
 	lock_fini(&c->runs_lock);

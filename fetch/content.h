@@ -18,6 +18,8 @@ struct content_options {
 			     */
 	bool wait_for_ever; /* --on-error=wait: retry until it works; readers can still be
 			       interrupted */
+	bool neighbours;    /* fetch a few chunks beside missed ones: for programs that run from the
+			       image, not for one who wants a certain file */
 	unsigned workers;   /* concurrent fetches; 0: CONTENT_WORKERS */
 	/* Where the state of each layer is shown (enum layer_state), INDEX_LAYERS_MAX of them,
 	 * which must outlive the content; NULL: nowhere. */

@@ -13,6 +13,14 @@
 #include "fetch/flight.h"
 #include "fetch/lock.h"
 
+/* Which neighbours of missed chunks were guessed to be wanted, and how good the guesses are; see
+ * content_around.c. All relaxed: nothing else hangs on them. */
+struct around {
+	_Atomic(uint8_t) *guessed; /* by chunk: guessed, and not wanted by a reader yet */
+	_Atomic(uint32_t) window;  /* chunks on either side */
+	_Atomic(uint32_t) made, used;
+};
+
 /*
  * One distinct blob of the image; layers with the same blob share it. What is fetched of it has two
  * numbers for the scheduler and the flights: `slot` for chunks, n_slots + `slot` for what must be
@@ -22,6 +30,7 @@ struct slot {
 	/* set once, with release order; NULL while the layer is not indexed */
 	_Atomic(struct chunk_table *) table;
 	struct chunk_store *chunks; /* fixed before table is set */
+	struct around around;	    /* its array, too */
 	uint32_t layer;		    /* the lowest of the image with this blob */
 	_Atomic(bool) disproved;    /* its published index has lied: nothing of it is served */
 	_Atomic(bool) proven;	    /* here, after it was read by a published index */
@@ -58,7 +67,7 @@ struct content {
 	/* fixed after new */
 	struct image *image;
 	int64_t budget_ms; /* how long a reader waits, and a request may take */
-	bool wait_for_ever;
+	bool wait_for_ever, neighbours;
 	uint32_t *slot_of_layer;
 	struct slot *slots;
 	uint32_t n_slots;
@@ -198,6 +207,17 @@ void recent_free(struct recent **r);
 void recent_add(struct recent *r, uint32_t slot, uint32_t chunk, struct chunk_data *data);
 /* recent_get - a reference, or NULL. Costs nothing while there are none. */
 struct chunk_data *recent_get(struct recent *r, uint32_t slot, uint32_t chunk);
+
+/* --- content_around.c --- */
+
+/* around_new - for a slot with this many chunks; around_free also for zeroes. -ENOMEM. */
+err_t around_new(struct around *a, uint32_t n_chunks) must_check;
+void around_free(struct around *a);
+/* around_wanted - a reader came to a chunk. Cost: a load. */
+void around_wanted(struct around *a, uint32_t chunk);
+/* around_missed - a reader leads the flight of a chunk, which is on its way: perhaps start those of
+ * its neighbours. */
+void around_missed(struct content *c, uint32_t slot, uint32_t chunk);
 
 /* --- content_ahead.c --- */
 

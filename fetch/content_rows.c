@@ -9,6 +9,10 @@
 
 #include "fetch/log.h"
 
+/* Bytes of one request for groups: with what lies behind, and with what lies before. */
+#define GROUPS_FORWARD_MAX (96u << 10)
+#define GROUPS_MAX	   (128u << 10)
+
 /* --- the reader's side --- */
 
 /* One thing that is missing, by its flight's key. */
@@ -247,26 +251,76 @@ static void group_came(struct content *c, const struct slot *slot, struct flight
 	}
 }
 
+/* Groups [first, last], and where they lie in the form. */
+struct group_span {
+	uint32_t first, last;
+	uint64_t off, len;
+};
+
+static struct group_span span_of(const struct wire_head *h, uint32_t first, uint32_t last)
+{
+	uint64_t off = h->groups[first].off;
+	return (struct group_span){first, last, off,
+				   h->groups[last].off + h->groups[last].len - off};
+}
+
+/* A round trip for some 20 KiB is a waste on most lines, and who reads here will read beside it:
+ * the neighbours that are missing come along. */
+static struct group_span widen(const struct chunk_table *table, struct group_span s)
+{
+	const struct wire_head *h = chunk_table_head(table);
+	struct group_span wider;
+	while (s.last + 1 < h->n_groups && !chunk_table_has_group(table, s.last + 1) &&
+	       (wider = span_of(h, s.first, s.last + 1)).len <= GROUPS_FORWARD_MAX)
+		s = wider;
+	while (s.first > 0 && !chunk_table_has_group(table, s.first - 1) &&
+	       (wider = span_of(h, s.first - 1, s.last)).len <= GROUPS_MAX)
+		s = wider;
+	return s;
+}
+
+/* The groups of a span that nobody waits for: right or not is found when they are needed. */
+static void others_came(struct content *c, const struct slot *slot, const struct group_span *span,
+			const uint8_t *bytes)
+{
+	struct chunk_table *table = slot_table(slot);
+	for (uint32_t i = span->first; i <= span->last; i++) {
+		const struct wire_part *part = &chunk_table_head(table)->groups[i];
+		struct bytes piece = {bytes + (part->off - span->off), part->len};
+		struct diag d = DIAG_INIT;
+		if (!chunk_table_has_group(table, i) &&
+		    chunk_table_arrive(table, i, piece, &d) == -EBADMSG)
+			count(&c->counters.refused, 1);
+	}
+}
+
 static void fetch_groups(struct content *c, const struct slot *slot, struct flight **flights,
 			 size_t n)
 {
 	struct diag d = DIAG_INIT;
-	const struct job *last = &flights[n - 1]->job;
-	uint64_t off = flights[0]->job.blob_off, len = last->blob_off + last->blob_len - off;
+	const struct chunk_table *table = slot_table(slot);
+	struct group_span span =
+		widen(table, span_of(chunk_table_head(table), flights[0]->job.chunk,
+				     flights[n - 1]->job.chunk));
 	auto_free uint8_t *bytes = NULL;
-	err_t err = fetch_form(c, slot, off, len, content_deadline(c, flights, n), &bytes, &d);
+	err_t err = fetch_form(c, slot, span.off, span.len, content_deadline(c, flights, n), &bytes,
+			       &d);
 	if (err && err != -ECANCELED)
 		log_warn("fetch.failed", "layer=%s index=%llu-%llu source=%s reason=\"%s\"",
-			 slot->name, (unsigned long long)off, (unsigned long long)(off + len - 1),
-			 c->image->source->label, d.text);
+			 slot->name, (unsigned long long)span.off,
+			 (unsigned long long)(span.off + span.len - 1), c->image->source->label,
+			 d.text);
 	for (size_t i = 0; i < n; i++) {
 		const struct job *job = &flights[i]->job;
 		if (err)
 			content_unreachable(c, flights[i], err);
 		else
-			group_came(c, slot, flights[i],
-				   (struct bytes){bytes + (job->blob_off - off), job->blob_len});
+			group_came(
+				c, slot, flights[i],
+				(struct bytes){bytes + (job->blob_off - span.off), job->blob_len});
 	}
+	if (!err)
+		others_came(c, slot, &span, bytes);
 }
 
 void content_run_rows(struct content *c, struct job **jobs, size_t n)

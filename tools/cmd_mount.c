@@ -286,6 +286,7 @@ static int run(const struct command *self, int argc, char **argv)
 		return cli_usage_error(self, "--on-error: 'eio' or 'wait', not '%s'", on_error);
 	m.reference = operands[0];
 	m.content.budget_s = (unsigned)budget;
+	m.content.neighbours = true;
 	m.content.wait_for_ever = strcmp(on_error, "wait") == 0;
 	if (m.common.authfile && (authfile = realpath(m.common.authfile, NULL)))
 		m.common.authfile = authfile;

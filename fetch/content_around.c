@@ -1,0 +1,110 @@
+/*
+ * What lies beside a missed chunk. Files that are used together mostly stand together in an
+ * archive, so a program that starts misses in a cluster, in no order: each miss brings a few
+ * neighbours, which ride in the reader's own request or follow it at lower priority. How many is
+ * learned for each layer from what became of the last ones: where two in five are wanted later, the
+ * window doubles; where fewer than one in five, it halves, down to nothing, so that random reads of
+ * a large file fetch what they ask for. A miss beside something that is here opens a closed window
+ * again.
+ *
+ * Measured by replaying the misses of a cold start, over 20 ms and 200 Mbit/s: python 299 requests
+ * and 33.7 MB without, 92 and 49.1 MB with it, 7.9 s against 4.0 s; node 225, 24.5 MB, 5.9 s and
+ * 89, 34.5 MB, 3.3 s; 300 random reads fetch 1.2 times what they ask for.
+ */
+#include "fetch/content_priv.h"
+
+#define WINDOW_FIRST 2 /* chunks on either side */
+#define WINDOW_MAX   4
+#define JUDGED_AFTER 16 /* guesses; then half of them count on */
+#define GOOD_PERCENT 40
+#define BAD_PERCENT  20
+#define QUEUE_MAX    32 /* jobs waiting; more would only be stale when they come */
+
+err_t around_new(struct around *a, uint32_t n_chunks)
+{
+	a->guessed = try_array(max_of(n_chunks, 1u), 1, UINT32_MAX);
+	atomic_init(&a->window, WINDOW_FIRST);
+	return a->guessed ? 0 : -ENOMEM;
+}
+
+void around_free(struct around *a)
+{
+	free((void *)a->guessed);
+	a->guessed = NULL;
+}
+
+void around_wanted(struct around *a, uint32_t chunk)
+{
+	if (atomic_load_explicit(&a->guessed[chunk], memory_order_relaxed) &&
+	    atomic_exchange_explicit(&a->guessed[chunk], 0, memory_order_relaxed))
+		atomic_fetch_add_explicit(&a->used, 1, memory_order_relaxed);
+}
+
+/* Two threads that judge at once do it twice, which is no harm. */
+static void judge(struct around *a)
+{
+	uint32_t made = atomic_load_explicit(&a->made, memory_order_relaxed);
+	uint32_t used = atomic_load_explicit(&a->used, memory_order_relaxed);
+	uint32_t window = atomic_load_explicit(&a->window, memory_order_relaxed);
+	if (made < JUDGED_AFTER)
+		return;
+	if (used * 100 >= made * GOOD_PERCENT)
+		window = window ? min_of(window * 2, (uint32_t)WINDOW_MAX) : 1;
+	else if (used * 100 < made * BAD_PERCENT)
+		window /= 2;
+	atomic_store_explicit(&a->window, window, memory_order_relaxed);
+	atomic_store_explicit(&a->made, made / 2, memory_order_relaxed);
+	atomic_store_explicit(&a->used, used / 2, memory_order_relaxed);
+}
+
+static bool is_here(const struct slot *slot, uint32_t n_chunks, uint32_t chunk)
+{
+	return chunk < n_chunks && chunk_store_has(slot->chunks, chunk);
+}
+
+static uint32_t window_of(const struct slot *slot, uint32_t n_chunks, uint32_t chunk)
+{
+	uint32_t window = atomic_load_explicit(&slot->around.window, memory_order_relaxed);
+	if (window == 0 &&
+	    (is_here(slot, n_chunks, chunk + 1) || is_here(slot, n_chunks, chunk - 1)))
+		window = 1;
+	return window;
+}
+
+/* One guess; false where it makes no sense to go on in this direction. */
+static bool guess(struct content *c, uint32_t number, uint32_t chunk, struct leads *leads)
+{
+	struct slot *slot = &c->slots[number];
+	const struct chunk_table *table = slot_table(slot);
+	struct chunk row;
+	if (chunk >= chunk_table_info(table)->n_chunks || !chunk_table_has_chunk(table, chunk) ||
+	    chunk_store_has(slot->chunks, chunk))
+		return false;
+	chunk_table_get(table, chunk, &row);
+	if (row.codec == CHUNK_ZSTD_INNER)
+		return false;
+	struct flight *f = flight_start(c->flights, number, chunk);
+	if (!f)
+		return false;
+	leads_add(c, leads, f);
+	atomic_store_explicit(&slot->around.guessed[chunk], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&slot->around.made, 1, memory_order_relaxed);
+	return true;
+}
+
+void around_missed(struct content *c, uint32_t number, uint32_t chunk)
+{
+	struct slot *slot = &c->slots[number];
+	struct leads leads = {.n = 0};
+	if (!c->neighbours || !chunk_store_keeps(slot->chunks) ||
+	    scheduler_queued(c->scheduler, PRIORITY_READAHEAD) >= QUEUE_MAX)
+		return;
+	judge(&slot->around);
+	uint32_t n = chunk_table_info(slot_table(slot))->n_chunks,
+		 window = window_of(slot, n, chunk);
+	for (uint32_t i = 1; i <= window && guess(c, number, chunk + i, &leads); i++)
+		;
+	for (uint32_t i = 1; i <= min_of(window, chunk) && guess(c, number, chunk - i, &leads); i++)
+		;
+	leads_submit(c, &leads);
+}

@@ -12,14 +12,6 @@
 
 #define SIBLINGS_MAX 16 /* other tags that are looked at */
 
-static bool is_first(const struct manifest *m, size_t layer)
-{
-	for (size_t i = 0; i < layer; i++)
-		if (digest_equal(&m->layers[i].desc.digest, &m->layers[layer].desc.digest))
-			return false;
-	return true;
-}
-
 static err_t borrow_layer(struct image *image, size_t layer, struct image *base,
 			  const struct artifact_layer *l, struct diag *d)
 {
@@ -58,7 +50,8 @@ err_t image_borrow(struct image *image, struct image *base, size_t *n, struct di
 	for (size_t i = 0; base->published && i < m->n_layers; i++) {
 		const struct artifact_layer *l =
 			find_layer(&base->artifact, &m->layers[i].desc.digest);
-		if (!l || !is_first(m, i) || image->layers[i] || image_layer_indexed(image, i))
+		if (!l || manifest_first(m, i) != i || image->layers[i] ||
+		    image_layer_indexed(image, i))
 			continue;
 		err_t err = borrow_layer(image, i, base, l, d);
 		if (err) {

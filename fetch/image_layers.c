@@ -25,20 +25,11 @@ struct workshop {
 	struct diag diag;
 };
 
-/* The first layer with the same blob: its index serves both. */
-static size_t first_of(const struct manifest *m, size_t layer)
-{
-	size_t i = 0;
-	while (!digest_equal(&m->layers[i].desc.digest, &m->layers[layer].desc.digest))
-		i++;
-	return i;
-}
-
 /* One blob has one size and one stream. */
 static err_t check_duplicates(const struct manifest *m, struct diag *d)
 {
 	for (size_t i = 0; i < m->n_layers; i++) {
-		size_t first = first_of(m, i);
+		size_t first = manifest_first(m, i);
 		if (m->layers[i].desc.size != m->layers[first].desc.size ||
 		    !digest_equal(&m->layers[i].diff_id, &m->layers[first].diff_id))
 			return fail(d, ERR_INTEGRITY, -EBADMSG,
@@ -215,7 +206,7 @@ err_t image_load_layers(struct image *image, struct diag *d)
 	BUG_ON(m->n_layers > MANIFEST_LAYERS_MAX);
 	image_rooms_make(image);
 	for (size_t i = 0; i < m->n_layers; i++) {
-		if (first_of(m, i) != i)
+		if (manifest_first(m, i) != i)
 			continue;
 		if (!image->layers[i])
 			image->layers[i] = layer_from_store(image, &m->layers[i]);
@@ -226,7 +217,7 @@ err_t image_load_layers(struct image *image, struct diag *d)
 	if (n)
 		err = index_missing(image, missing, n, d);
 	for (size_t i = 0; i < m->n_layers && !err; i++)
-		image->layers[i] = image->layers[first_of(m, i)];
+		image->layers[i] = image->layers[manifest_first(m, i)];
 	return err;
 }
 
@@ -333,7 +324,7 @@ void image_unload(struct image *image)
 	index_close(&image->tree);
 	buf_fini(&image->tree_file);
 	for (size_t i = 0; image->layers && i < image->manifest.n_layers; i++) {
-		if (first_of(&image->manifest, i) != i)
+		if (manifest_first(&image->manifest, i) != i)
 			continue;
 		index_close(&image->layers[i]);
 		buf_fini(&image->layer_files[i]);

@@ -25,15 +25,6 @@ static void report(struct publishing *p, const struct publish_part *part)
 		p->options->progress(p->options->arg, part);
 }
 
-/* The first layer with the same blob: its index serves both. */
-static size_t first_of(const struct manifest *m, size_t layer)
-{
-	size_t i = 0;
-	while (!digest_equal(&m->layers[i].desc.digest, &m->layers[layer].desc.digest))
-		i++;
-	return i;
-}
-
 static bool is_small(const struct publishing *p, size_t layer)
 {
 	return p->image->manifest.layers[layer].desc.size < p->options->small_layer;
@@ -135,7 +126,7 @@ static err_t put_layers(struct publishing *p, struct diag *d)
 	const struct manifest *m = &p->image->manifest;
 	err_t err = 0;
 	for (size_t i = 0; i < m->n_layers && !err; i++) {
-		size_t first = first_of(m, i);
+		size_t first = manifest_first(m, i);
 		if (first != i)
 			p->heads[i] = p->heads[first];
 		else if (!is_small(p, i))

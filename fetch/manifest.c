@@ -264,6 +264,14 @@ err_t manifest_parse(const struct document *doc, struct manifest *out, struct di
 	return err;
 }
 
+size_t manifest_first(const struct manifest *m, size_t layer)
+{
+	size_t i = 0;
+	while (!digest_equal(&m->layers[i].desc.digest, &m->layers[layer].desc.digest))
+		i++;
+	return i;
+}
+
 void manifest_fini(struct manifest *m)
 {
 	free(m->layers);

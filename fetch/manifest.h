@@ -76,6 +76,9 @@ struct manifest {
  * MANIFEST_LAYERS_MAX layers. */
 err_t manifest_parse(const struct document *doc, struct manifest *out, struct diag *d) must_check;
 void manifest_fini(struct manifest *m);
+/* manifest_first - the lowest layer with the same blob as this one: what is done for a blob is done
+ * for it. Cost: linear in the layers. */
+size_t manifest_first(const struct manifest *m, size_t layer);
 
 struct label {
 	char *key, *value; /* either may hold any text, "=" included */

@@ -14,14 +14,6 @@ struct loading {
 	bool all_packed;
 };
 
-static bool is_first(const struct manifest *m, size_t layer)
-{
-	for (size_t i = 0; i < layer; i++)
-		if (digest_equal(&m->layers[i].desc.digest, &m->layers[layer].desc.digest))
-			return false;
-	return true;
-}
-
 static err_t pack_layer(struct loading *l, size_t layer, const struct index *ix, struct diag *d)
 {
 	struct form *form = &l->forms->layers[layer];
@@ -68,7 +60,7 @@ static err_t load_layer(struct loading *l, size_t layer, struct diag *d)
 	const struct descriptor *desc = &l->image->manifest.layers[layer].desc;
 	struct index *ix = NULL;
 	err_t err = 0;
-	if (!is_first(&l->image->manifest, layer))
+	if (manifest_first(&l->image->manifest, layer) != layer)
 		return 0;
 	l->forms->blobs += desc->size;
 	if (desc->size < SMALL_LAYER_DEFAULT)

@@ -375,6 +375,15 @@ err_t chunk_store_read(struct chunk_store *cs, uint32_t chunk, uint32_t off, uin
 	return state_of(cs, chunk) == state ? 0 : -ENOENT;
 }
 
+void chunk_store_will_need(const struct chunk_store *cs, uint32_t chunk)
+{
+	struct chunk c;
+	chunk_table_get(cs->table, chunk, &c);
+	if (cs->data_fd >= 0)
+		(void)posix_fadvise(cs->data_fd, (off_t)c.stream_off, c.stream_len,
+				    POSIX_FADV_WILLNEED);
+}
+
 err_t chunk_store_read_again(struct chunk_store *cs, uint32_t chunk, void *p)
 {
 	uint8_t state = state_of(cs, chunk);

@@ -384,6 +384,11 @@ static err_t add_layer(struct content *c, uint32_t layer, struct diag *d)
 	memcpy(slot->name, digest_hex(&desc->digest, hex), 12);
 	c->n_slots++;
 	err_t err = table_of(c, layer, &table, d);
+	if (!err && !table)
+		content_show_state(c, slot,
+				   store_index_there(c->image->store, INDEX_LAYER, &desc->digest)
+					   ? LAYER_PROVEN
+					   : LAYER_UNINDEXED);
 	return err || !table ? err : content_slot_open(c, slot, table, d);
 }
 

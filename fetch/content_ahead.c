@@ -4,7 +4,8 @@
  * files that share an entry take it from each other, which costs read-ahead and nothing else. The
  * first read in order that misses opens a window of one chunk behind the reader; each time the
  * reader has used up half of what was started, the window doubles. Any jump closes it. Reads that
- * the store answers open none: what was read once is never a reason to fetch more.
+ * the store answers never fetch anything: what was read once is no reason for that. They have the
+ * disk asked for what follows, in the same windows, so that it is in memory when its turn comes.
  *
  * The kernel sends the requests of one reader side by side, so they may arrive out of order by a
  * few: a read counts as in order when it begins within AHEAD_SLACK of the furthest end seen.
@@ -20,6 +21,7 @@
 struct ahead_file {
 	uint32_t row_plus_1; /* 0: free */
 	uint32_t window;     /* stream bytes; 0: no order seen */
+	bool fetches;	     /* a read in order has missed: missing chunks are fetched */
 	uint64_t next;	     /* the furthest end of a read so far */
 	uint64_t started;    /* chunks before this offset were looked at */
 };
@@ -63,7 +65,8 @@ static bool plan_locked(struct ahead_file *file, uint32_t row, uint64_t off, siz
 	if (off + n <= file->next)
 		return false;
 	file->next = off + n;
-	if (file->window ? file->started >= file->next + file->window / 2 : !missed)
+	file->fetches |= missed;
+	if (file->window && file->started >= file->next + file->window / 2)
 		return false;
 	file->window = file->window ? min_of(file->window * 2, AHEAD_WINDOW_MAX) : AHEAD_WINDOW_MIN;
 	*from = max_of(file->next, file->started);
@@ -72,10 +75,15 @@ static bool plan_locked(struct ahead_file *file, uint32_t row, uint64_t off, siz
 	return *from < *to;
 }
 
-static bool start_chunk(struct content *c, uint32_t slot, uint32_t chunk, struct leads *leads)
+static bool start_chunk(struct content *c, uint32_t slot, uint32_t chunk, bool fetches,
+			struct leads *leads)
 {
-	if (chunk_store_has(c->slots[slot].chunks, chunk))
+	if (chunk_store_has(c->slots[slot].chunks, chunk)) {
+		chunk_store_will_need(c->slots[slot].chunks, chunk);
 		return true;
+	}
+	if (!fetches)
+		return false;
 	if (scheduler_queued(c->scheduler, PRIORITY_READAHEAD) + leads->n >= AHEAD_QUEUE_MAX)
 		return false;
 	struct flight *f = flight_start(c->flights, slot, chunk);
@@ -85,27 +93,27 @@ static bool start_chunk(struct content *c, uint32_t slot, uint32_t chunk, struct
 }
 
 /* Start the chunks of one extent. Frames that stream bring everything behind them anyway. */
-static bool start_run(struct content *c, const struct extent *run, uint64_t len,
+static bool start_run(struct content *c, const struct extent *run, uint64_t len, bool fetches,
 		      struct leads *leads)
 {
 	uint32_t slot = c->slot_of_layer[run->layer];
 	const struct chunk_table *table = slot_table(&c->slots[slot]);
 	struct chunk row;
 	uint64_t at = run->stream_off, end = run->stream_off + len;
-	if (!table || !content_rows_ahead(c, slot, at, len))
+	if (!table || !content_rows_ahead(c, slot, at, len, fetches))
 		return false;
 	while (at < end) {
 		uint32_t chunk = chunk_table_at(table, at);
 		chunk_table_get(table, chunk, &row);
 		if (row.codec == CHUNK_ZSTD_INNER || !chunk_store_keeps(c->slots[slot].chunks) ||
-		    !start_chunk(c, slot, chunk, leads))
+		    !start_chunk(c, slot, chunk, fetches, leads))
 			return false;
 		at = row.stream_off + row.stream_len;
 	}
 	return true;
 }
 
-static void start_range(struct content *c, uint32_t row, uint64_t from, uint64_t to,
+static void start_range(struct content *c, uint32_t row, uint64_t from, uint64_t to, bool fetches,
 			struct leads *leads)
 {
 	struct inode inode;
@@ -115,7 +123,7 @@ static void start_range(struct content *c, uint32_t row, uint64_t from, uint64_t
 		struct extent run;
 		index_extent(c->image->tree, row, from, &run);
 		uint64_t len = min_of(run.len, to - from);
-		if (!run.hole && !start_run(c, &run, len, leads))
+		if (!run.hole && !start_run(c, &run, len, fetches, leads))
 			return;
 		from += len;
 	}
@@ -126,13 +134,14 @@ void ahead_note(struct content *c, uint32_t row, uint64_t off, size_t n, bool mi
 	uint64_t from = 0, to = 0;
 	if (n == 0)
 		return;
+	struct ahead_file *file = &c->ahead->files[(row * 0x9e3779b1u) % AHEAD_FILES];
 	lock_take(&c->ahead->lock);
-	bool start = plan_locked(&c->ahead->files[(row * 0x9e3779b1u) % AHEAD_FILES], row, off, n,
-				 missed, &from, &to);
+	bool start = plan_locked(file, row, off, n, missed, &from, &to);
+	bool fetches = file->fetches;
 	lock_drop(&c->ahead->lock);
 	if (!start)
 		return;
 	struct leads leads = {.n = 0};
-	start_range(c, row, from, to, &leads);
+	start_range(c, row, from, to, fetches, &leads);
 	leads_submit(c, &leads);
 }

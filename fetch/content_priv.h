@@ -84,6 +84,7 @@ struct content {
 	/* atomic, relaxed */
 	_Atomic(bool) stopping;
 	_Atomic(bool) any_disproved;
+	_Atomic(int64_t) read_ms;	/* when the last read of a published index came */
 	_Atomic(bool) looked;		/* for what may be proven from the start */
 	_Atomic(bool) judging;		/* the merged tree, right now */
 	_Atomic(uint8_t) *layer_states; /* borrowed; or NULL */
@@ -156,8 +157,9 @@ int64_t content_deadline(struct content *c, struct flight *const *flights, size_
 /* content_rows_wait - true when rows that the read needs are missing: it is then begun
  * (content_begin) or ended when they are there. */
 bool content_rows_wait(struct content *c, struct read_request *r);
-/* content_rows_ahead - whether the rows of stream bytes are there; asks for them if not. */
-bool content_rows_ahead(struct content *c, uint32_t slot, uint64_t off, uint64_t len);
+/* content_rows_ahead - whether the rows of stream bytes are there; if not, and if `fetches`, they
+ * are asked for. */
+bool content_rows_ahead(struct content *c, uint32_t slot, uint64_t off, uint64_t len, bool fetches);
 /* content_rows_job - what the scheduler has to know of a flight for rows. */
 void content_rows_job(struct content *c, struct job *job);
 /* content_run_rows - the scheduler's `run` for them. */

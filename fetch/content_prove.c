@@ -17,9 +17,11 @@
 #include "index/merge.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define PROOF_AGAIN_MS 10000
-#define PROOFS_MAX     3 /* on a disk that rots under our hands */
+#define BUSY_MS	       20 /* a reader that came within this time is still at it */
+#define PROOFS_MAX     3  /* on a disk that rots under our hands */
 
 /* --- states --- */
 
@@ -90,6 +92,13 @@ static err_t sections_of(const struct chunk_table *table, struct buf *chunks, st
 	return err;
 }
 
+/* Readers first: as long as somebody reads, a chunk at a time. */
+static void make_way(struct content *c)
+{
+	if (now_ms() - atomic_load_explicit(&c->read_ms, memory_order_relaxed) < BUSY_MS)
+		usleep(BUSY_MS / 2 * 1000);
+}
+
 /* All of the stream through the tree builder: 0, -ENOENT (a chunk is not stored any more),
  * -ECANCELED, -EBADMSG. */
 static err_t feed_stream(struct content *c, const struct slot *slot, struct layer_build *build,
@@ -100,6 +109,7 @@ static err_t feed_stream(struct content *c, const struct slot *slot, struct laye
 	err_t err = bytes ? 0 : -ENOMEM;
 	for (uint32_t i = 0; i < chunk_table_info(table)->n_chunks && !err; i++) {
 		struct chunk row;
+		make_way(c);
 		if (atomic_load_explicit(&c->stopping, memory_order_relaxed))
 			return -ECANCELED;
 		chunk_table_get(table, i, &row);
@@ -272,7 +282,10 @@ void content_prove_soon(struct content *c, uint32_t number)
 
 void content_prove_what_is_here(struct content *c)
 {
-	if (!c->image->published || atomic_load_explicit(&c->looked, memory_order_relaxed) ||
+	if (!c->image->published)
+		return;
+	atomic_store_explicit(&c->read_ms, now_ms(), memory_order_relaxed);
+	if (atomic_load_explicit(&c->looked, memory_order_relaxed) ||
 	    atomic_exchange_explicit(&c->looked, true, memory_order_relaxed))
 		return;
 	bool all = true;

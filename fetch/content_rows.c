@@ -122,22 +122,22 @@ bool content_rows_wait(struct content *c, struct read_request *r)
 struct ahead_needs {
 	struct content *c;
 	struct leads leads;
-	bool missing;
+	bool fetches, missing;
 };
 
 static bool start_need(void *arg, const struct need *need)
 {
 	struct ahead_needs *a = arg;
-	struct flight *f = flight_start(a->c->flights, need->slot, need->group);
+	struct flight *f = a->fetches ? flight_start(a->c->flights, need->slot, need->group) : NULL;
 	if (f)
 		leads_add(a->c, &a->leads, f);
 	a->missing = true;
 	return true;
 }
 
-bool content_rows_ahead(struct content *c, uint32_t slot, uint64_t off, uint64_t len)
+bool content_rows_ahead(struct content *c, uint32_t slot, uint64_t off, uint64_t len, bool fetches)
 {
-	struct ahead_needs a = {.c = c};
+	struct ahead_needs a = {.c = c, .fetches = fetches};
 	groups_needed(c, slot, off, len, start_need, &a);
 	leads_submit(c, &a.leads);
 	return !a.missing;

@@ -186,6 +186,14 @@ static bool can_wait(const struct image *image, size_t layer)
 	       image->manifest.layers[layer].desc.size <= (small ? small : SMALL_LAYER_DEFAULT);
 }
 
+/* Whether opening the index of a layer can wait for its first reader. */
+static bool can_open_later(const struct image *image, size_t layer)
+{
+	return image->tree && !image->published && image->options.lazy_layers &&
+	       store_index_there(image->store, INDEX_LAYER,
+				 &image->manifest.layers[layer].desc.digest);
+}
+
 void image_rooms_make(struct image *image)
 {
 	size_t n = image->manifest.n_layers + 1;
@@ -206,7 +214,7 @@ err_t image_load_layers(struct image *image, struct diag *d)
 	BUG_ON(m->n_layers > MANIFEST_LAYERS_MAX);
 	image_rooms_make(image);
 	for (size_t i = 0; i < m->n_layers; i++) {
-		if (manifest_first(m, i) != i)
+		if (manifest_first(m, i) != i || can_open_later(image, i))
 			continue;
 		if (!image->layers[i])
 			image->layers[i] = layer_from_store(image, &m->layers[i]);

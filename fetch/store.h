@@ -111,6 +111,8 @@ err_t chunk_store_read(struct chunk_store *cs, uint32_t chunk, uint32_t off, uin
 /* chunk_store_read_again - a whole chunk, compared with its XXH3 whatever was verified before;
  * otherwise as chunk_store_read. */
 err_t chunk_store_read_again(struct chunk_store *cs, uint32_t chunk, void *p) must_check;
+/* chunk_store_will_need - have the disk read a chunk, without waiting. */
+void chunk_store_will_need(const struct chunk_store *cs, uint32_t chunk);
 /* chunk_store_has - whether the map says so (not yet checked). */
 bool chunk_store_has(const struct chunk_store *cs, uint32_t chunk);
 /*

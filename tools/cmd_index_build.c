@@ -73,7 +73,7 @@ static int run(const struct command *self, int argc, char **argv)
 	if (key_file && signing_key_load(key_file, &key, &d))
 		return cli_fail(self, &d);
 	struct image_options options = image_options_of(&common);
-	options.find_index = false;
+	options.find_index = options.lazy_layers = false;
 	options.chunk_target = (uint32_t)chunk_size;
 	status = cli_open_image_with(self, &common, &options, reference, false, &ci);
 	if (status) {

@@ -38,7 +38,7 @@ static int push_image(struct push *p, const char *reference, const struct signin
 {
 	struct cli_image ci;
 	struct image_options options = image_options_of(&p->common);
-	options.find_index = false;
+	options.find_index = options.lazy_layers = false;
 	options.chunk_target = (uint32_t)p->chunk_size;
 	int status = cli_open_image_with(p->self, &p->common, &options, reference, false, &ci);
 	if (status)

@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -149,6 +150,7 @@ static err_t become_ready(void *arg, struct diag *d)
 	else if (!m->foreground)
 		log_to_syslog();
 	m->log_fd = -1;
+	malloc_trim(0); /* what opening and merging needed is needed no more */
 	return m->foreground ? 0 : daemon_ready(&m->daemon, d);
 }
 

@@ -13,6 +13,7 @@ struct image_options image_options_of(const struct common_options *common)
 			     .authfile = common->authfile,
 			     .token_host = common->token_host},
 		.find_index = true,
+		.lazy_layers = true,
 		.trust = {.index = common->index,
 			  .keys = common->trust_keys.n ? common->trust_keys.texts : NULL,
 			  .any = common->trust_index != NULL,

@@ -38,9 +38,8 @@ def chosen(names):
     return [row for row in all_rows() if any(row.name.startswith(name) for name in names)]
 
 
-def run_rows(world, rows, runs):
-    """Results in the order of the rows, curves of growth, and every sample."""
-    found, curves, samples = {}, {}, {}
+def run_rows(world, rows, runs, found, curves, samples):
+    """One group after the other. Fills in results by name, curves of growth, and every sample; yields after each group."""
     for group in (g for module in MODULES for g in module.groups(world)):
         mine = [row for row in rows if row.group == group.name]
         if not mine:
@@ -52,7 +51,7 @@ def run_rows(world, rows, runs):
         curves |= getattr(group, "curves", {})
         samples[group.name] = {"samples": measured.samples, "loads": measured.loads}
         world.say(measure.table([found[row.name] for row in mine]))
-    return [found[row.name] for row in rows], curves, samples
+        yield
 
 
 def write(folder, document):
@@ -81,17 +80,19 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     runs = 1 if options.quick else options.runs
     facts = machine.facts(os.environ["IMGFS_SOURCE"], worlds.program())
-    if options.make_lab and os.environ.get("LAB"):
-        peers.make_lab(say)
-    world = worlds.World(say)
+    folder = os.path.join(os.environ.get("BENCH_STARTED_IN", "."), options.out)
+    world, found, curves, samples, results = worlds.World(say), {}, {}, {}, []
     try:
-        results, curves, samples = run_rows(world.start(), rows, runs)
+        world.start()
+        if options.make_lab:
+            peers.make_lab(world)
+        for _ in run_rows(world, rows, runs, found, curves, samples):
+            results = [found[row.name] for row in rows if row.name in found]
+            facts["load_after"] = machine.load()
+            write(folder, {"machine": {**facts, **world.notes}, "runs": runs, "rows": results, "growth": curves,
+                           "samples": samples})
     finally:
         world.stop()
-    facts["load_after"] = machine.load()
-    document = {"machine": {**facts, **world.notes}, "runs": runs, "rows": results, "growth": curves, "samples": samples}
-    folder = os.path.join(os.environ.get("BENCH_STARTED_IN", "."), options.out)
-    write(folder, document)
     say("\n" + measure.table(results))
     missed = sum(result["result"] == "miss" for result in results)
     skipped = sum(result["result"] == "skipped" for result in results)

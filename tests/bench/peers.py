@@ -188,13 +188,13 @@ class Soci:
         return first_line([*words, *command], self.world.path("soci", "log", "run.log"))[0]
 
 
-def make_lab(say):
-    """Run shared/peers/setup into $LAB, once."""
-    lab = os.environ["LAB"]
+def make_lab(world):
+    """Run shared/peers/setup into $LAB, or into the scratch folder, unless it was made before."""
+    lab = os.environ.setdefault("LAB", world.path("lab", ""))
     tool = os.path.join(os.environ.get("IMGFS_SHARED", ""), "peers", "setup")
     if os.path.exists(os.path.join(lab, "trixie", "usr", "bin", "soci-snapshotter-grpc")) or not os.path.exists(tool):
         return
-    say(f"making a Debian 13 root with SOCI in {lab}")
+    world.say(f"making a Debian 13 root with SOCI in {lab}")
     os.makedirs(lab, exist_ok=True)
     with open(os.path.join(lab, "setup.log"), "wb") as log:
         subprocess.run([tool], stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False, timeout=3600)

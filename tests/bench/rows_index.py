@@ -22,7 +22,7 @@ OLD, NEW = "python", "python-next"
 
 class Build(Group):
     name = "index"
-    most = {"soci": 3}
+    most = {"soci": 3, "imgfs": 3, "hash": 3}
 
     def __init__(self, world):
         super().__init__(world)

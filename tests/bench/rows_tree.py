@@ -27,6 +27,7 @@ class Ext4:
     def __init__(self, world, name, mib):
         self.folder, self.loop = world.path(name, "tree"), False
         os.makedirs(self.folder)
+        world.notes["ext4"] = "folder"
         if file_system_of(world.folder) == "ext2/ext3":
             return
         if not shutil.which("mkfs.ext4"):
@@ -36,7 +37,7 @@ class Ext4:
         run("mkfs.ext4", "-q", "-N", "300000", image)
         if run("mount", "-o", "loop", image, self.folder, check=False).returncode:
             raise Skip("no ext4: no loop device")
-        self.loop = True
+        self.loop, world.notes["ext4"] = True, "loop"
 
     def remove(self):
         if self.loop:

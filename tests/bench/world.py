@@ -80,6 +80,7 @@ class Line:
 class World:
     def __init__(self, say):
         self.folder, self.say = os.environ["IMGFS_TEST_DIR"], say
+        os.environ["IMGFS_RUNTIME_DIR"] = self.path("mounts", "")  # records of mounts that were killed go with the folder
         self.clients, self.pushed, self.templates = [], {}, {}
         self.registry = self.plain = None
         self._key = self._probe = self._soci = None

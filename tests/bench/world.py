@@ -80,7 +80,9 @@ class Line:
 class World:
     def __init__(self, say):
         self.folder, self.say = os.environ["IMGFS_TEST_DIR"], say
-        os.environ["IMGFS_RUNTIME_DIR"] = self.path("mounts", "")  # records of mounts that were killed go with the folder
+        # records of mounts that were killed go with the folder
+        os.environ["IMGFS_RUNTIME_DIR"] = os.path.join(self.folder, "mounts")
+        os.makedirs(os.environ["IMGFS_RUNTIME_DIR"], mode=0o700)
         self.clients, self.pushed, self.templates = [], {}, {}
         self.registry = self.plain = None
         self._key = self._probe = self._soci = None

@@ -6,6 +6,7 @@ import signal
 import sys
 
 import chart
+import harness
 import machine
 import measure
 import peers
@@ -79,7 +80,7 @@ def main():
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     runs = 1 if options.quick else options.runs
-    facts = machine.facts(os.environ["IMGFS_SOURCE"], worlds.program())
+    facts = machine.facts(os.environ["IMGFS_SOURCE"], harness.BINARY)
     folder = os.path.join(os.environ.get("BENCH_STARTED_IN", "."), options.out)
     world, found, curves, samples, results = worlds.World(say), {}, {}, {}, []
     try:

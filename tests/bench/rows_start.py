@@ -18,7 +18,7 @@ Bytes and requests are those of the registry's log, or of the line.
 import generated
 import machine
 from containers import Runner
-from harness import run
+from harness import BINARY, run
 from measure import Group, Row, Skip
 from peers import Containerd
 from world import Counted, Line
@@ -95,9 +95,9 @@ class Start(Group):
         """Mount, run, and what the daemon took for it."""
         folder, mounted = client.timed_mount(reference or self.reference, *options)
         ran = self.runner.run(folder)
-        memory = machine.memory_of(client.pid(folder))
-        self.mounted = folder
-        return {"seconds": mounted + ran, "mount_s": mounted, "run_s": ran, **memory}
+        self.mounted, status = folder, client.status(folder)
+        return {"seconds": mounted + ran, "mount_s": mounted, "run_s": ran, "upcalls": status["upcalls_total"],
+                "fetches": status["content"]["fetches"], **machine.memory_of(status["pid"])}
 
     def cold_start(self, client, *options):
         machine.cold()
@@ -129,11 +129,12 @@ class Start(Group):
         return self.with_store(self.world.indexed(self.image))
 
     def profile(self):
-        if run(self.world.client().command("profile")[0], "profile", "--help", check=False).returncode:
+        """A first start records; what it fetched is thrown away, its profile stays."""
+        if run(BINARY, "profile", "--help", check=False).returncode:
             raise Skip("no imgfs profile yet")
-        client = self.world.client()
-        try:  # a first start records; what it fetched is thrown away, the profile stays
-            self.start(client, *self.world.published(self.image))
+        client = self.world.client(self.world.indexed(self.image))
+        try:
+            self.start(client)
             client.umount(self.mounted)
             client.keep_only_indexes()
             return self.cold_start(client)
@@ -188,7 +189,7 @@ class Wan(Start):
         self.name = f"wan-{image}"
 
     def contenders(self):
-        return {"imgfs": self.published, "profile": self.profile, "soci": self.soci_start}
+        return {"imgfs": self.published, "stored": self.stored, "profile": self.profile, "soci": self.soci_start}
 
     def over_line(self, start):
         """start(reference over the line) between two cold caches, and what went over it."""
@@ -197,12 +198,11 @@ class Wan(Start):
             sample = start(self.reference.replace(self.world.registry.host, line.host))
         return {**sample, "bytes": line.bytes, "connections": line.connections}
 
+    def cold_start(self, client, *options):
+        return self.over_line(lambda reference: self.start(client, *options, reference=reference))
+
     def published(self):
-        client = self.world.client()
-        try:
-            return self.over_line(lambda reference: self.start(client, *self.trust, reference=reference))
-        finally:
-            self.world.remove(client)
+        return self.with_store(None, *self.trust)
 
     def soci_start(self):
         if not self.soci:
@@ -268,6 +268,8 @@ def rows_of(image):
             "overlay", ours="again", caches="warm"),
         Row(f"warm-{image}-new-mount", f"{image}: new mount on the same store, mount included, against overlayfs", group,
             1.15, "overlay", ours="new-mount", caches="warm"),
+        Row(f"wan-{image}-profile", f"{image}: over the line with a recorded profile, against without", line, 0.85, "stored",
+            ours="profile"),
         Row(f"wan-{image}-soci", f"{image}: {known}, {RTT_MS} ms, {MBIT} Mbit/s, against SOCI", line, 0.45, "soci"),
     ]
     if image == "python":

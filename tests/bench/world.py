@@ -13,7 +13,7 @@ import time
 import generated
 import machine
 import peers
-from harness import BINARY, LOG_LAG_S, Daemon, Imgfs, Registry, free_port, listening, run, wait_for
+from harness import LOG_LAG_S, Daemon, Imgfs, Registry, free_port, listening, run, wait_for
 from measure import Skip
 
 HOST = "registry.bench"  # not localhost, which containerd and SOCI would speak plain http to
@@ -283,8 +283,3 @@ class Client(Imgfs):
     def tree_bytes(self):
         """Bytes of the merged indexes of the store: what a mount maps."""
         return sum(os.path.getsize(path) for path in glob.glob(f"{self.store}/v1/images/*/index"))
-
-
-def program():
-    """The program that is measured."""
-    return BINARY

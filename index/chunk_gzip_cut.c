@@ -63,6 +63,11 @@ size_t gzip_chunk_input_max(const struct gzip_chunk *g)
 	return left ? min_of(left, (size_t)INPUT_STEP) : INPUT_STEP;
 }
 
+size_t gzip_chunk_block_max(const struct gzip_chunk *g)
+{
+	return g->window_told ? SIZE_MAX : head_left(g);
+}
+
 /* tell_window - what the window can be found in; without the compressed bytes when there were too
  * many to keep. */
 static err_t tell_window(struct gzip_chunk *g, bool searchable, struct diag *d)

@@ -48,6 +48,9 @@ uint32_t gzip_chunk_room(const struct gzip_chunk *g);
 /* gzip_chunk_input_max - how many input bytes may be taken in one step, at least 1. */
 size_t gzip_chunk_input_max(const struct gzip_chunk *g);
 
+/* gzip_chunk_block_max - the same where a whole block is taken in together with its output. */
+size_t gzip_chunk_block_max(const struct gzip_chunk *g);
+
 /* gzip_chunk_input, gzip_chunk_output - bytes that have been taken in; bytes that now lie at data +
  * len. */
 err_t gzip_chunk_input(struct gzip_chunk *g, const uint8_t *p, size_t n, struct diag *d) must_check;
@@ -75,5 +78,36 @@ err_t gzip_chunk_cut_stored(struct gzip_chunk *g, uint64_t off, uint32_t left, b
 
 /* gzip_chunk_end - the blob ends here; emits the last chunk if there is one. */
 err_t gzip_chunk_end(struct gzip_chunk *g, struct diag *d) must_check;
+
+/*
+ * fast_block - the codes of one Huffman block, decoded by ISA-L (chunk_gzip_fast.c)
+ * Whenever it fails, zlib does the block again. fast_block_new gives NULL in a build without ISA-L.
+ */
+enum fast_step {
+	FAST_FAILED,
+	FAST_INPUT, /* all input is used up, the block goes on */
+	FAST_FULL,  /* what waits must be taken before more is decoded */
+	FAST_ENDED,
+};
+struct fast_block;
+struct fast_block *fast_block_new(void);
+void fast_block_free(struct fast_block **f);
+/*
+ * fast_block_begin - false: it can not
+ * @bits     the first n_bits (at most 56) bits behind the header; the input follows them
+ * @history  what the member has given so far, at most GZIP_WINDOW bytes; copied
+ */
+bool fast_block_begin(struct fast_block *f, const struct block_header *header, uint64_t bits,
+		      unsigned n_bits, struct bytes history) must_check;
+/* fast_block_step - decode some more. @input all input since fast_block_begin, and more each time.
+ */
+enum fast_step fast_block_step(struct fast_block *f, struct bytes input) must_check;
+/* fast_block_waiting, fast_block_take - output that waits; take n bytes of it. All but the last
+ * byte may be taken before FAST_ENDED. False: it has failed. */
+size_t fast_block_waiting(const struct fast_block *f);
+bool fast_block_take(struct fast_block *f, uint8_t *out, size_t n) must_check;
+/* fast_block_end - after FAST_ENDED, before the last byte is taken: the bit of the input behind the
+ * block, negative inside `bits`. */
+int64_t fast_block_end(const struct fast_block *f);
 
 #endif

@@ -223,6 +223,47 @@ static void feed_sizes_do_not_matter_inside_blocks(void **state)
 	assert_feed_does_not_matter(buf_bytes(&zeros), 0);
 }
 
+/* Blocks that are worth the faster engine, with all that it leaves to zlib between them: empty
+ * blocks of each kind, stored ones, one whose output does not fit, the member's last. */
+static void large_blocks_between_others(void **state)
+{
+	(void)state;
+	static const int flushes[] = {Z_BLOCK, Z_PARTIAL_FLUSH, Z_SYNC_FLUSH, Z_FULL_FLUSH};
+	auto_buf struct buf data = {0}, blob = {0};
+	struct collected c;
+	z_stream z = {0};
+	fill_text(&data, 600000, 21);
+	assert_int_equal(buf_append_zeros(&data, 2 << 20), 0);
+	fill_text(&data, data.n + 400000, 22);
+	put_header(&blob, 0);
+	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, -15, 8, 0), Z_OK);
+	for (size_t at = 0, i = 0, n; at < data.n; at += n, i++) {
+		n = min_of((size_t)(i % 5 == 4 ? 300 : 90000), data.n - at);
+		if (i % 7 == 3)
+			put(&blob, "\0\0\0\xff\xff\0\0\0\xff\xff", 10);
+		deflate_some(&z, (struct bytes){data.p + at, n}, flushes[i % 4], &blob);
+		/* Bytes may be put between only where the stream stands at one. */
+		deflate_some(&z, (struct bytes){0}, Z_SYNC_FLUSH, &blob);
+	}
+	deflate_some(&z, (struct bytes){0}, Z_FINISH, &blob);
+	deflateEnd(&z);
+	put_trailer(&blob, buf_bytes(&data));
+	put_member(&blob, &plain_member, (struct bytes){data.p, 200000});
+	collect_ok(buf_bytes(&blob), 64 << 10, 0, &c);
+	assert_memory_equal(c.stream.p, data.p, data.n);
+	assert_covers(&c, blob.n);
+	collected_fini(&c);
+	assert_feed_does_not_matter(buf_bytes(&blob), 64 << 10);
+	/* A broken block is zlib's to judge, and what it says does not depend on the engine. */
+	for (size_t at = 2000; at < 30000; at += 1999) {
+		blob.p[at] ^= 0x10;
+		assert_int_equal(collect(buf_bytes(&blob), 0, 0, &c), -EBADMSG);
+		assert_non_null(strstr(c.d.text, "gzip: "));
+		collected_fini(&c);
+		blob.p[at] ^= 0x10;
+	}
+}
+
 /* A chunk that ends exactly where its block does, at the largest size there is. */
 static void a_full_chunk_may_end_with_its_block(void **state)
 {
@@ -438,6 +479,7 @@ int main(void)
 		cmocka_unit_test(empty_parts_make_no_chunk),
 		cmocka_unit_test(feed_sizes_do_not_matter),
 		cmocka_unit_test(feed_sizes_do_not_matter_inside_blocks),
+		cmocka_unit_test(large_blocks_between_others),
 		cmocka_unit_test(a_full_chunk_may_end_with_its_block),
 		cmocka_unit_test(rows_of_empty_blocks),
 		cmocka_unit_test(the_head_ends_at_the_same_byte),

@@ -19,6 +19,9 @@
 #define GOOD_PERCENT 40
 #define BAD_PERCENT  20
 #define QUEUE_MAX    32 /* jobs waiting; more would only be stale when they come */
+/* Blob bytes on either side: four chunks that compress as programs do, none where one is as large
+ * as what would be fetched for a reader anyway. */
+#define SIDE_BYTES_MAX (512u << 10)
 
 err_t around_new(struct around *a, uint32_t n_chunks)
 {
@@ -71,8 +74,10 @@ static uint32_t window_of(const struct slot *slot, uint32_t n_chunks, uint32_t c
 	return window;
 }
 
-/* One guess; false where it makes no sense to go on in this direction. */
-static bool guess(struct content *c, uint32_t number, uint32_t chunk, struct leads *leads)
+/* One guess; false where it makes no sense to go on in this direction. @room is what is left of
+ * SIDE_BYTES_MAX. */
+static bool guess(struct content *c, uint32_t number, uint32_t chunk, uint64_t *room,
+		  struct leads *leads)
 {
 	struct slot *slot = &c->slots[number];
 	const struct chunk_table *table = slot_table(slot);
@@ -81,8 +86,9 @@ static bool guess(struct content *c, uint32_t number, uint32_t chunk, struct lea
 	    chunk_store_has(slot->chunks, chunk))
 		return false;
 	chunk_table_get(table, chunk, &row);
-	if (row.codec == CHUNK_ZSTD_INNER)
+	if (row.codec == CHUNK_ZSTD_INNER || row.blob_len > *room)
 		return false;
+	*room -= row.blob_len;
 	struct flight *f = flight_start(c->flights, number, chunk);
 	if (!f)
 		return false;
@@ -102,9 +108,12 @@ void around_missed(struct content *c, uint32_t number, uint32_t chunk)
 	judge(&slot->around);
 	uint32_t n = chunk_table_info(slot_table(slot))->n_chunks,
 		 window = window_of(slot, n, chunk);
-	for (uint32_t i = 1; i <= window && guess(c, number, chunk + i, &leads); i++)
+	uint64_t room = SIDE_BYTES_MAX;
+	for (uint32_t i = 1; i <= window && guess(c, number, chunk + i, &room, &leads); i++)
 		;
-	for (uint32_t i = 1; i <= min_of(window, chunk) && guess(c, number, chunk - i, &leads); i++)
+	room = SIDE_BYTES_MAX;
+	uint32_t below = min_of(window, chunk);
+	for (uint32_t i = 1; i <= below && guess(c, number, chunk - i, &room, &leads); i++)
 		;
 	leads_submit(c, &leads);
 }

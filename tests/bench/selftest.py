@@ -70,6 +70,7 @@ def arithmetic():
     check([r["result"] for r in results] == expected, f"verdicts: {[r['result'] for r in results]}")
     check(results[0]["ratio"] == 0.5 and results[0]["ours"] == 2.0 and results[0]["other"] == 4.0, "the ratio is of medians")
     check(results[0]["runs"] == 3 and results[0]["other_runs"] == 2 and results[0]["spread"] == 4.0, "runs and spread")
+    check(results[0]["best_ratio"] == 0.25 and results[2]["best_ratio"] == 2.25, "the best of each side, in its direction")
     check(results[6]["word"] == "lacking: no such thing", "a skip has its word")
     check(results[7]["word"] == "broken: failed: it broke", "a failure is no silent pass")
     check(measure.distance(results[2]) == 1.0 and math.isclose(measure.distance(results[0]), 1.0), "distance 1 is the bar")

@@ -59,7 +59,7 @@ err_t chunk_table_group_windows(const struct chunk_table *t, uint32_t group,
 				struct buf *out) must_check;
 
 /* chunk_table_recall - take a group from the store; false when it is not there. Reads and hashes
- * about 17 KiB. */
+ * about 22 KiB. */
 bool chunk_table_recall(struct chunk_table *t, uint32_t group);
 /*
  * chunk_table_arrive - the bytes of a group's part came

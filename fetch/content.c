@@ -360,9 +360,13 @@ err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table
 	else
 		err = chunk_store_open(c->image->store, table, &slot->chunks, d);
 	if (err) {
+		around_free(&slot->around);
 		chunk_table_free(&table);
 		return err;
 	}
+	const struct digest *form = chunk_table_form(table);
+	bool proven = form && store_published_index_there(c->image->store, form);
+	atomic_store_explicit(&slot->proven, proven, memory_order_relaxed);
 	atomic_store_explicit(&slot->table, table, memory_order_release);
 	content_show_state(c, slot,
 			   chunk_table_form(table) ? image_layer_state(c->image, slot->layer)

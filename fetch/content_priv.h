@@ -84,7 +84,8 @@ struct content {
 	/* atomic, relaxed */
 	_Atomic(bool) stopping;
 	_Atomic(bool) any_disproved;
-	_Atomic(int64_t) read_ms;	/* when the last read of a published index came */
+	_Atomic(int64_t) read_ms; /* when the last read of a published index came */
+	_Atomic(bool) tree_proven;
 	_Atomic(bool) looked;		/* for what may be proven from the start */
 	_Atomic(bool) judging;		/* the merged tree, right now */
 	_Atomic(uint8_t) *layer_states; /* borrowed; or NULL */

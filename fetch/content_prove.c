@@ -2,10 +2,13 @@
  * The full pass: a layer that is read by a published index is proven once all of its chunks are
  * here. Its stream is hashed and compared with the DiffID, which the image's manifest vouches for;
  * its tree is built again out of the stream; and both together with the chunk rows must be, bit for
- * bit, the index that the publisher named. Then it is an index of this store like any other. If
- * not, the publisher has lied, or published something broken: the layer is not served any more, and
- * the log says so at the highest level. When all layers are proven they are merged, and the merged
- * tree is judged in the same way.
+ * bit, the index that the publisher named. If not, the publisher has lied, or published something
+ * broken: the layer is not served any more, and the log says so at the highest level. When all
+ * layers are proven they are merged, and the merged tree is judged in the same way.
+ *
+ * What is proven so is every byte and every name. What is not is how the blob was cut: the blob was
+ * never seen whole. So nothing of it moves to where this machine's own indexes are, which others
+ * may be given; `imgfs index verify` reads the blob and does that.
  *
  * It runs as the least urgent job of one worker, and looks for the end of the content often.
  */
@@ -169,11 +172,9 @@ static bool groups_are_here(struct chunk_table *table)
 static void proven(struct content *c, struct slot *slot, struct bytes file)
 {
 	const struct chunk_table *table = slot_table(slot);
-	err_t err = store_index_put(c->image->store, INDEX_LAYER, &slot->blob_digest, file);
+	err_t err = store_published_index_put(c->image->store, chunk_table_form(table), file);
 	if (err)
 		log_warn("store.index_not_kept", "reason=\"%s\"", strerror(-err));
-	else
-		store_form_adopt(c->image->store, chunk_table_form(table), &slot->blob_digest);
 	content_show_state(c, slot, LAYER_PROVEN);
 	log_info("layer.proven", "layer=%s", slot->name);
 	atomic_store_explicit(&slot->proven, true, memory_order_relaxed);
@@ -246,7 +247,8 @@ static void prove(struct content *c, struct slot *slot)
 
 void content_run_proof(struct content *c, struct slot *slot, struct flight *f)
 {
-	if (chunk_table_form(slot_table(slot)))
+	if (chunk_table_form(slot_table(slot)) &&
+	    !atomic_load_explicit(&slot->proven, memory_order_relaxed))
 		prove(c, slot);
 	else
 		content_prove_tree(c);
@@ -289,25 +291,39 @@ void content_prove_what_is_here(struct content *c)
 	    atomic_exchange_explicit(&c->looked, true, memory_order_relaxed))
 		return;
 	bool all = true;
+	uint32_t any = c->n_slots; /* a slot whose flight may stand for the tree's proof */
 	for (uint32_t i = 0; i < c->n_slots; i++) {
-		const struct chunk_table *table = slot_table(&c->slots[i]);
-		all = all && table && !chunk_table_form(table);
-		if (table)
+		struct slot *slot = &c->slots[i];
+		const struct chunk_table *table = slot_table(slot);
+		bool proven = table && (!chunk_table_form(table) ||
+					atomic_load_explicit(&slot->proven, memory_order_relaxed));
+		all = all && (proven ||
+			      store_index_there(c->image->store, INDEX_LAYER, &slot->blob_digest));
+		if (table && !proven)
 			content_prove_soon(c, i);
+		if (table)
+			any = i;
 	}
-	if (all && c->n_slots)
-		queue_proof(c, 0);
+	if (all && any < c->n_slots)
+		queue_proof(c, any);
 }
 
 /* --- the merged tree --- */
 
-/* The proven index of every layer, or false. */
+/* The proven index of every layer, or false: built here, or given by the layer's whole stream. */
 static bool load_proven(struct content *c, struct index **layers, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++)
-		if (store_index_get(c->image->store, INDEX_LAYER,
-				    &c->image->manifest.layers[i].desc.digest, &layers[i]))
+	struct store *store = c->image->store;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct layer_desc *layer = &c->image->manifest.layers[i];
+		struct index_layer_head head;
+		if (!store_index_get(store, INDEX_LAYER, &layer->desc.digest, &layers[i]))
+			continue;
+		if (!index_layer_head(c->image->tree, i, &head) ||
+		    store_published_index_get(store, INDEX_LAYER, &head.form, &layers[i]) ||
+		    !digest_equal(&index_info(layers[i])->blob_digest, &layer->desc.digest))
 			return false;
+	}
 	return true;
 }
 
@@ -320,9 +336,8 @@ static void judge_tree(struct content *c, struct index *const *layers, uint32_t 
 	if (!err)
 		err = index_open_bytes(buf_bytes(&file), &merged, &d);
 	if (!err && index_same_tree(merged, c->image->tree)) {
-		err = store_index_put(c->image->store, INDEX_IMAGE, &index_info(merged)->image_key,
-				      buf_bytes(&file));
-		log_info("tree.proven", "kept=%s", err ? "no" : "yes");
+		atomic_store_explicit(&c->tree_proven, true, memory_order_relaxed);
+		log_info("tree.proven", "layers=%u", n);
 	} else if (!err || err == -EBADMSG) {
 		for (uint32_t i = 0; i < c->n_slots; i++)
 			content_disprove(c, &c->slots[i],
@@ -334,7 +349,7 @@ static void judge_tree(struct content *c, struct index *const *layers, uint32_t 
 void content_prove_tree(struct content *c)
 {
 	uint32_t n = c->image->published ? index_info(c->image->tree)->n_layers : 0;
-	if (n == 0)
+	if (n == 0 || atomic_load_explicit(&c->tree_proven, memory_order_relaxed))
 		return;
 	/* One at a time; a second comes to the same result. */
 	if (atomic_exchange_explicit(&c->judging, true, memory_order_acquire))

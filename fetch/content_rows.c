@@ -266,8 +266,11 @@ static struct group_span span_of(const struct wire_head *h, uint32_t first, uint
 
 /* A round trip for some 20 KiB is a waste on most lines, and who reads here will read beside it:
  * the neighbours that are missing come along. */
-static struct group_span widen(const struct chunk_table *table, struct group_span s)
+static struct group_span widen(const struct content *c, const struct chunk_table *table,
+			       struct group_span s)
 {
+	if (!c->neighbours)
+		return s;
 	const struct wire_head *h = chunk_table_head(table);
 	struct group_span wider;
 	while (s.last + 1 < h->n_groups && !chunk_table_has_group(table, s.last + 1) &&
@@ -299,9 +302,9 @@ static void fetch_groups(struct content *c, const struct slot *slot, struct flig
 {
 	struct diag d = DIAG_INIT;
 	const struct chunk_table *table = slot_table(slot);
-	struct group_span span =
-		widen(table, span_of(chunk_table_head(table), flights[0]->job.chunk,
-				     flights[n - 1]->job.chunk));
+	struct group_span span = widen(
+		c, table,
+		span_of(chunk_table_head(table), flights[0]->job.chunk, flights[n - 1]->job.chunk));
 	auto_free uint8_t *bytes = NULL;
 	err_t err = fetch_form(c, slot, span.off, span.len, content_deadline(c, flights, n), &bytes,
 			       &d);

@@ -122,10 +122,13 @@ enum layer_state image_layer_state(struct image *image, size_t layer)
 	BUG_ON(layer >= image->manifest.n_layers);
 	if ((image->layers && image->layers[layer]) || image_layer_indexed(image, layer))
 		return LAYER_PROVEN;
-	for (size_t i = 0; image->published && i < image->artifact.n_layers; i++)
-		if (digest_equal(&image->artifact.layers[i].layer,
-				 &image->manifest.layers[layer].desc.digest))
-			return states[image->trusted];
+	for (size_t i = 0; image->published && i < image->artifact.n_layers; i++) {
+		const struct artifact_layer *l = &image->artifact.layers[i];
+		if (digest_equal(&l->layer, &image->manifest.layers[layer].desc.digest))
+			return store_published_index_there(image->store, &l->form.digest)
+				       ? LAYER_PROVEN
+				       : states[image->trusted];
+	}
 	return LAYER_UNINDEXED;
 }
 

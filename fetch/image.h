@@ -37,8 +37,10 @@ struct image_options {
 	bool offline;		/* only what the store has */
 	bool find_index;	/* use a published index where the store has none proven */
 	bool find_always;	/* look for one even where the store has */
-	bool lazy_layers;	/* with a tree at hand, leave out layer indexes that the store has: who
-				   reads of a layer opens its index then (image_index_layer) */
+	bool ignore_named; /* do not take a manifest's word for it: who chose the manifest may have
+			      chosen the index */
+	bool lazy_layers;  /* with a tree at hand, leave out layer indexes that the store has: who
+			      reads of a layer opens its index then (image_index_layer) */
 	struct trust_options trust; /* which one */
 	uint64_t small_layer;	    /* bytes; 0: SMALL_LAYER_DEFAULT */
 };

@@ -10,7 +10,9 @@
 
 #include <string.h>
 
-#define SIBLINGS_MAX 16 /* other tags that are looked at */
+#define SIBLINGS_MAX 16	   /* other tags that are looked at */
+#define SIBLINGS_MS  20000 /* and for how long */
+#define TAGS_MAX     1000
 
 static err_t borrow_layer(struct image *image, size_t layer, struct image *base,
 			  const struct artifact_layer *l, struct diag *d)
@@ -43,11 +45,20 @@ static const struct artifact_layer *find_layer(const struct artifact *a, const s
 	return NULL;
 }
 
-err_t image_borrow(struct image *image, struct image *base, size_t *n, struct diag *d)
+err_t image_borrow(struct image *image, struct image *base, enum trust_state least, size_t *n,
+		   struct diag *d)
 {
 	const struct manifest *m = &image->manifest;
 	image_rooms_make(image);
-	for (size_t i = 0; base->published && i < m->n_layers; i++) {
+	if (!base->published)
+		return fail(d, ERR_NOT_FOUND, -ENOENT, "it has no published index that is trusted");
+	if (base->trusted < least)
+		return fail(
+			d, ERR_DENIED, -EACCES,
+			"its published index is a %s; what is taken from it needs a trusted key "
+			"(--trust-key)",
+			trust_state_name(base->trusted));
+	for (size_t i = 0; i < m->n_layers; i++) {
 		const struct artifact_layer *l =
 			find_layer(&base->artifact, &m->layers[i].desc.digest);
 		if (!l || manifest_first(m, i) != i || image->layers[i] ||
@@ -85,34 +96,49 @@ static void try_base(struct image *image, const char *reference,
 	size_t before = *n;
 	err_t err = image_open(image->store, reference, options, &base, &d);
 	if (!err)
-		err = image_borrow(image, base, n, &d);
+		err = image_borrow(image, base, TRUST_SIGNED, n, &d);
 	if (err)
 		log_info("index.base", "image=%s reason=\"%s\"", reference, d.text);
 	else
-		log_info("index.base", "image=%s layers=%zu", reference, *n - before);
+		log_info("index.base", "image=%s trust=%s layers=%zu", reference,
+			 trust_state_name(base->trusted), *n - before);
 	if (base)
 		image_close(&base);
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strverscmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The nearest tags first, as versions go: 1.9 is beside 1.10. */
 static void try_siblings(struct image *image, const struct image_options *options, size_t *n)
 {
-	char *tags[SIBLINGS_MAX];
-	size_t n_tags = 0;
+	auto_free char **tags = xcalloc(TAGS_MAX, sizeof(*tags));
+	size_t n_tags = 0, own = 0;
 	auto_buf struct buf json = {0};
 	struct diag d = DIAG_INIT;
+	int64_t until_ms = now_ms() + SIBLINGS_MS;
 	err_t err = source_tags(image->source, &json, &d);
 	if (!err)
-		err = tags_parse(buf_bytes(&json), tags, SIBLINGS_MAX, &n_tags, &d);
+		err = tags_parse(buf_bytes(&json), tags, TAGS_MAX, &n_tags, &d);
 	if (err)
 		log_info("index.base", "reason=\"%s\"", d.text);
-	for (size_t i = 0; i < n_tags; i++) {
+	qsort(tags, n_tags, sizeof(*tags), by_name);
+	while (image->ref.tag && own < n_tags && strverscmp(tags[own], image->ref.tag) < 0)
+		own++;
+	for (size_t i = 0; i < SIBLINGS_MAX && now_ms() < until_ms; i++) {
+		/* One below, one above, the next below, ... */
+		size_t step = i / 2 + 1, at = i % 2 ? own + step : own - step;
+		if (at >= n_tags || (image->ref.tag && !strcmp(tags[at], image->ref.tag)))
+			continue;
 		auto_free char *reference =
-			xasprintf("%s/%s:%s", image->ref.host, image->ref.repo, tags[i]);
-		bool own = image->ref.tag && !strcmp(tags[i], image->ref.tag);
-		if (!own && lacks_layers(image))
+			xasprintf("%s/%s:%s", image->ref.host, image->ref.repo, tags[at]);
+		if (lacks_layers(image))
 			try_base(image, reference, options, n);
-		free(tags[i]);
 	}
+	for (size_t i = 0; i < n_tags; i++)
+		free(tags[i]);
 }
 
 /* A manifest must not send us to other hosts than its own. */
@@ -129,6 +155,9 @@ void image_borrow_around(struct image *image, const struct image_options *option
 {
 	struct image_options quiet = *options;
 	quiet.find_index = quiet.find_always = true;
+	/* Anybody who can push makes tags and manifests: only a signature counts. */
+	quiet.ignore_named = true;
+	quiet.trust.index = NULL;
 	const char *base = image->manifest.base_name;
 	if (base && is_of_our_registry(image, base) && lacks_layers(image))
 		try_base(image, base, &quiet, n);

@@ -97,7 +97,8 @@ err_t image_index_layer(struct image *image, size_t layer, const struct index **
 	BUG_ON(layer >= image->manifest.n_layers);
 	err_t err = 0;
 	/* An attempt that failed has left nothing but bytes. */
-	buf_fini(&image->layer_files[layer]);
+	if (!image->layers[layer])
+		buf_fini(&image->layer_files[layer]);
 	if (!image->layers[layer])
 		image->layers[layer] = layer_from_store(image, &image->manifest.layers[layer]);
 	if (!image->layers[layer])

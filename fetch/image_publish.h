@@ -49,7 +49,7 @@ err_t image_fetch_form(struct image *image, const struct artifact_layer *layer, 
  * of it
  * @progress  as in publish_options
  * Every form is decoded and proved once; one that lies is -EBADMSG, and the index is rejected. What
- * the store can not keep is no error. Needs image->published.
+ * the store can not keep is an error (ERR_STORE). Needs image->published.
  */
 err_t image_pull(struct image *image, void (*progress)(void *arg, const struct publish_part *part),
 		 void *arg, struct diag *d) must_check;
@@ -58,19 +58,23 @@ err_t image_pull(struct image *image, void (*progress)(void *arg, const struct p
  * image_borrow - take the layer indexes that another image's published index has, so that
  * image_prepare does not stream those layers
  * @base  opened with find_index; borrowed for the call
- * Only layers that the store has no proven index of are taken, and only from an index that
- * base->trusted vouches for. They live in memory: the store has proven ones alone. To be called
- * before image_prepare. *n is increased by each layer taken.
+ * @least  what must vouch for it at the least: TRUST_SIGNED for what will be signed, or nobody
+ * chose Only layers that the store has no proven index of are taken. They live in memory: the store
+ * has proven ones alone. To be called before image_prepare. *n is increased by each layer taken.
+ * -ENOENT (ERR_NOT_FOUND), -EACCES (ERR_DENIED): none, or not trusted enough.
  */
-err_t image_borrow(struct image *image, struct image *base, size_t *n, struct diag *d) must_check;
+err_t image_borrow(struct image *image, struct image *base, enum trust_state least, size_t *n,
+		   struct diag *d) must_check;
 
 /*
  * image_borrow_around - image_borrow from images that are likely to have the layers: the base that
  * the manifest names (org.opencontainers.image.base.name), if it is in the same registry, and other
  * tags of the repository
  * @options  as for image_open of this image: how to reach them, and whom to trust
- * What can not be had is no error; the log says why (-v). Cost: nothing when no layer above
- * SMALL_LAYER_DEFAULT lacks an index; else a few requests for each of at most 16 images.
+ * Only from indexes that a trusted key has signed. What can not be had is no error; the log says
+ * why
+ * (-v). Cost: nothing when no layer above SMALL_LAYER_DEFAULT lacks an index; else a few requests
+ * for each of at most 16 images.
  */
 void image_borrow_around(struct image *image, const struct image_options *options, size_t *n);
 

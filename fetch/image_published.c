@@ -71,7 +71,8 @@ static bool is_bound(const struct image *image, const struct digest *artifact)
 {
 	const struct digest *named = trust_bound(image->trust);
 	return (named && digest_equal(named, artifact)) ||
-	       (image->named_artifact.alg && digest_equal(&image->named_artifact, artifact));
+	       (image->named_artifact.alg && !image->options.ignore_named &&
+		digest_equal(&image->named_artifact, artifact));
 }
 
 static enum trust_state judge(const struct image *image, const struct artifact *a,
@@ -279,7 +280,7 @@ static err_t find(struct image *image)
 	err_t err = find_last_used(image);
 	if (err == -ENOENT && named)
 		return try_candidate(image, named, (struct bytes){0});
-	if (err == -ENOENT && image->named_artifact.alg)
+	if (err == -ENOENT && image->named_artifact.alg && !image->options.ignore_named)
 		err = try_candidate(image, &image->named_artifact, (struct bytes){0});
 	if (err == -ENOENT && image_may_fetch(image))
 		err = find_referrer(image);
@@ -359,11 +360,28 @@ static err_t check_head(const struct image *image, const struct index *tree, uin
 	return fail(d, ERR_INTEGRITY, -EBADMSG, "its layers contradict each other");
 }
 
+/* A blob that is listed twice is one layer for readers: what is said of it must be the same. */
+static bool twins_agree(const struct image *image, const struct index *tree, uint32_t layer)
+{
+	uint32_t first = (uint32_t)manifest_first(&image->manifest, layer);
+	struct index_layer a, b;
+	struct index_layer_head x, y;
+	index_layer(tree, first, &a);
+	index_layer(tree, layer, &b);
+	(void)index_layer_head(tree, first, &x);
+	(void)index_layer_head(tree, layer, &y);
+	return a.stream_size == b.stream_size && digest_equal(&x.form, &y.form) &&
+	       bytes_equal(x.head, y.head);
+}
+
 static err_t check_tree(const struct image *image, const struct index *tree, struct diag *d)
 {
 	if (!image_tree_agrees(image, tree))
 		return fail(d, ERR_INTEGRITY, -EBADMSG, "its layers are not the image's");
 	err_t err = 0;
+	for (uint32_t i = 0; i < image->manifest.n_layers; i++)
+		if (!twins_agree(image, tree, i))
+			return fail(d, ERR_INTEGRITY, -EBADMSG, "it says two things of one layer");
 	for (uint32_t i = 0; i < image->manifest.n_layers && !err; i++)
 		err = check_head(image, tree, i, d);
 	return err;
@@ -385,8 +403,9 @@ static err_t unpack_tree(struct image *image, struct bytes form, struct buf *fil
 	}
 	*out = tree;
 	err_t kept =
-		store_published_tree_put(image->store, &image->artifact_digest, buf_bytes(file));
-	if (!kept && !store_published_tree_get(image->store, &image->artifact_digest, out)) {
+		store_published_index_put(image->store, &image->artifact_digest, buf_bytes(file));
+	if (!kept &&
+	    !store_published_index_get(image->store, INDEX_IMAGE, &image->artifact_digest, out)) {
 		index_close(&tree);
 		buf_fini(file);
 	} else if (kept) {
@@ -399,7 +418,7 @@ static err_t get_tree(struct image *image, struct diag *d)
 {
 	struct index *tree = NULL;
 	auto_buf struct buf form = {0};
-	if (!store_published_tree_get(image->store, &image->artifact_digest, &tree)) {
+	if (!store_published_index_get(image->store, INDEX_IMAGE, &image->artifact_digest, &tree)) {
 		if (!check_tree(image, tree, d)) {
 			image->tree = tree;
 			return 0;
@@ -407,10 +426,14 @@ static err_t get_tree(struct image *image, struct diag *d)
 		index_close(&tree);
 	}
 	err_t err = fetch_tree(image, &form, d);
-	if (!err)
-		err = unpack_tree(image, buf_bytes(&form), &image->tree_file, &image->tree, d);
+	if (err)
+		return err;
+	err = unpack_tree(image, buf_bytes(&form), &image->tree_file, &image->tree, d);
 	if (err)
 		buf_fini(&image->tree_file);
+	/* What matches its digest and is wrong all the same was published wrong. */
+	if (err == -EBADMSG)
+		image_reject_index(image);
 	return err;
 }
 
@@ -428,22 +451,33 @@ static void say_untrusted(const struct image *image)
 		  digest_text(&image->untrusted, text));
 }
 
+/* The index in hand is of no use: is there another? */
+static err_t look_further(struct image *image, const char *why, struct diag *d)
+{
+	char text[DIGEST_TEXT_MAX];
+	log_warn("index.unusable", "index=%s reason=\"%s\"",
+		 digest_text(&image->artifact_digest, text), why);
+	bool rejected = was_rejected(image, &image->artifact_digest);
+	image->published = false;
+	artifact_fini(&image->artifact);
+	return rejected ? image_find_index(image, d) : 0;
+}
+
 err_t image_use_index(struct image *image, struct diag *d)
 {
-	struct diag why = DIAG_INIT;
 	char text[DIGEST_TEXT_MAX];
-	if (!image->published) {
-		say_untrusted(image);
-		return 0;
+	err_t err = -ENOENT;
+	for (unsigned i = 0; err && image->published && i < CANDIDATES_FETCHED_MAX; i++) {
+		struct diag why = DIAG_INIT;
+		err = get_tree(image, &why);
+		if (err == -ECANCELED)
+			return fail(d, ERR_OTHER, err, "interrupted");
+		if (err && look_further(image, why.text, d))
+			return -ECANCELED;
 	}
-	err_t err = get_tree(image, &why);
-	if (err == -ECANCELED)
-		return fail(d, ERR_OTHER, err, "interrupted");
 	if (err) {
-		log_warn("index.unusable",
-			 "index=%s reason=\"%s\" next=\"the layers are indexed here\"",
-			 digest_text(&image->artifact_digest, text), why.text);
 		image->published = false;
+		say_untrusted(image);
 		return 0;
 	}
 	log_info("index.used", "index=%s trust=%s", digest_text(&image->artifact_digest, text),

@@ -3,7 +3,6 @@
  */
 #include "fetch/image_priv.h"
 #include "fetch/image_publish.h"
-#include "fetch/log.h"
 
 #include <string.h>
 
@@ -75,10 +74,11 @@ static err_t pull_layer(struct image *image, const struct artifact_layer *layer,
 		diag_prepend(d, "the published index of layer %zu", part->layer);
 		return err;
 	}
-	if (!part->was_there &&
-	    store_form_write(image->store, &layer->form.digest, buf_bytes(&form)))
-		log_warn("store.index_not_kept", "layer=%zu", part->layer);
-	return 0;
+	if (!part->was_there)
+		err = store_form_write(image->store, &layer->form.digest, buf_bytes(&form));
+	return err ? fail_sys(d, ERR_STORE, err, "keep the published index of layer %zu",
+			      part->layer)
+		   : 0;
 }
 
 static void tree_part(const struct image *image, struct publish_part *part)
@@ -99,6 +99,7 @@ err_t image_pull(struct image *image, void (*progress)(void *arg, const struct p
 {
 	struct publish_part part;
 	BUG_ON(!image->published);
+	bool had_tree = store_published_index_there(image->store, &image->artifact_digest);
 	err_t err = image_use_index(image, d);
 	if (!err && !image->published)
 		err = fail(d, ERR_INTEGRITY, -EBADMSG,
@@ -111,6 +112,7 @@ err_t image_pull(struct image *image, void (*progress)(void *arg, const struct p
 	}
 	if (!err && progress) {
 		tree_part(image, &part);
+		part.was_there = had_tree;
 		progress(arg, &part);
 	}
 	return err;

@@ -50,13 +50,16 @@ char *store_index_path(struct store *s, enum index_kind kind, const struct diges
 
 /*
  * Published indexes: what of them was fetched, by the digest of the artifact or of the layer form.
- * None of it is proven: it is looked at only for a user who trusts the artifact (fetch/TRUST.md).
- * tree: as store_index_get and _put for the merged tree, by the artifact's digest.
+ * It is looked at only for a user who trusts the artifact (fetch/TRUST.md). index: as
+ * store_index_get and _put; of the artifact's digest the merged tree (INDEX_IMAGE), of a form's the
+ * index that the layer's whole stream gave (INDEX_LAYER): that it is there says that the form was
+ * proven.
  */
-err_t store_published_tree_get(struct store *s, const struct digest *artifact,
-			       struct index **out) must_check;
-err_t store_published_tree_put(struct store *s, const struct digest *artifact,
-			       struct bytes file) must_check;
+err_t store_published_index_get(struct store *s, enum index_kind kind, const struct digest *digest,
+				struct index **out) must_check;
+err_t store_published_index_put(struct store *s, const struct digest *digest,
+				struct bytes file) must_check;
+bool store_published_index_there(struct store *s, const struct digest *digest);
 /* store_form_open - the sparse copy of a layer form of `len` bytes, made if it is not there: a
  * descriptor to read and write parts at their offsets, or -errno. Its bytes are checked by who
  * reads. */

@@ -106,14 +106,21 @@ err_t store_index_put(struct store *s, enum index_kind kind, const struct digest
 	return store_publish(s, index_dir(kind, name, dir), INDEX_FILE, &file, 1);
 }
 
-err_t store_published_tree_get(struct store *s, const struct digest *artifact, struct index **out)
+err_t store_published_index_get(struct store *s, enum index_kind kind, const struct digest *digest,
+				struct index **out)
 {
 	char dir[STORE_PATH_MAX];
-	return get(s, store_published_dir(artifact, dir), INDEX_IMAGE, NULL, out);
+	return get(s, store_published_dir(digest, dir), kind, NULL, out);
 }
 
-err_t store_published_tree_put(struct store *s, const struct digest *artifact, struct bytes file)
+err_t store_published_index_put(struct store *s, const struct digest *digest, struct bytes file)
 {
 	char dir[STORE_PATH_MAX];
-	return store_publish(s, store_published_dir(artifact, dir), INDEX_FILE, &file, 1);
+	return store_publish(s, store_published_dir(digest, dir), INDEX_FILE, &file, 1);
+}
+
+bool store_published_index_there(struct store *s, const struct digest *digest)
+{
+	char dir[STORE_PATH_MAX];
+	return check_file(s, store_published_dir(digest, dir)) == 0;
 }

@@ -7,7 +7,7 @@
 #include "index/wire_priv.h"
 #include "index/wire_tree.h"
 
-/* A group of gzip chunks is mostly windows: 16 of them are 4 MiB of stream and about 17 KiB to
+/* A group of gzip chunks is mostly windows: 16 of them are 4 MiB of stream and about 22 KiB to
  * fetch, and larger ones compress hardly better (measured in WIRE.md). Rows without windows are 50
  * bytes each. */
 #define GROUP_CHUNKS_GZIP  16u

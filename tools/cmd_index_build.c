@@ -2,6 +2,7 @@
  * imgfs index build: what a mount would do first, on its own, with the sizes that came out of it.
  */
 #include "tools/cmd_index_priv.h"
+#include "fetch/layout.h"
 #include "tools/format.h"
 
 #include <string.h>
@@ -70,8 +71,20 @@ static int run(const struct command *self, int argc, char **argv)
 		return status;
 	if (chunk_size < CHUNK_TARGET_MIN || chunk_size > CHUNK_STREAM_MAX)
 		return cli_usage_error(self, "--chunk-size takes 16K to 1M");
-	if (key_file && signing_key_load(key_file, &key, &d))
+	bool into_layout = output ? strcmp(output, "none") != 0 : !strncmp(reference, "oci:", 4);
+	if (output && into_layout && strncmp(output, "oci:", 4))
+		return cli_usage_error(self, "--output takes oci:DIR or 'none', not '%s'", output);
+	if (key_file && !into_layout)
+		return cli_usage_error(self, "--sign-key needs --output oci:DIR: nothing is "
+					     "published otherwise (see 'imgfs index push')");
+	if (output && into_layout && layout_create(output + 4, &d)) {
+		diag_prepend(&d, "--output");
 		return cli_fail(self, &d);
+	}
+	if (key_file && signing_key_load(key_file, &key, &d)) {
+		diag_prepend(&d, "--sign-key");
+		return cli_fail(self, &d);
+	}
 	struct image_options options = image_options_of(&common);
 	options.find_index = options.lazy_layers = false;
 	options.chunk_target = (uint32_t)chunk_size;
@@ -98,10 +111,13 @@ const struct command index_build = {
 	.synopsis = "[--output oci:DIR] REF",
 	.summary = "Build the indexes of an image that the store has not",
 	.details =
-		"Each missing layer is streamed once; its digest and its DiffID are checked on "
-		"the\n"
-		"way. The percentage is that of the index in its blob. For an image in a layout\n"
-		"they are also published there, as 'imgfs index push' does it in a registry: one\n"
-		"artifact that refers to the image, which stays as it is.",
+		"Each missing layer is streamed once; its digest and its DiffID are checked on the\n"
+		"way. The percentage is that of the index in its blob.\n\n"
+		"For an image in a layout (oci:DIR) the indexes are published there, too, as 'imgfs\n"
+		"index push' does it in a registry: one artifact that refers to the image, which\n"
+		"stays as it is. Tools that want a layout with one image only (skopeo without a\n"
+		"name) then want the image named, oci:DIR:NAME; '--output none' leaves the layout\n"
+		"alone. --output oci:DIR keeps the artifact of any image in a layout, to be copied\n"
+		"beside the image later.",
 	.run = run,
 };

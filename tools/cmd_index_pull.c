@@ -4,6 +4,8 @@
 #include "tools/cmd_index_priv.h"
 #include "tools/interrupt.h"
 
+#include <string.h>
+
 static void progress(void *arg, const struct publish_part *part)
 {
 	(void)arg;
@@ -11,11 +13,18 @@ static void progress(void *arg, const struct publish_part *part)
 }
 
 /* Why there is none to pull, as far as it is known without -v. */
-static int fail_none(const struct command *self, const struct image *image)
+static int fail_none(const struct command *self, const struct image *image, const char *named)
 {
 	struct diag d = DIAG_INIT;
 	char text[DIGEST_TEXT_MAX];
-	if (image->untrusted.alg)
+	if (named && !strcmp(named, "none"))
+		return cli_usage_error(self, "--index none leaves nothing to pull");
+	if (named)
+		(void)fail(&d, ERR_NOT_FOUND, -ENOENT,
+			   "the published index %s is not there, or is not this image's (-v says "
+			   "more)",
+			   named);
+	else if (image->untrusted.alg)
 		(void)fail(&d, ERR_NOT_FOUND, -ENOENT,
 			   "the published index %s is not trusted; --trust-key, --index=DIGEST or "
 			   "--trust-index=any would use it",
@@ -32,6 +41,7 @@ static int pull(const struct command *self, struct image *image)
 	struct diag d = DIAG_INIT;
 	char text[DIGEST_TEXT_MAX];
 	index_print_part_head();
+	fflush(stdout);
 	interrupt_watch(image->source);
 	err_t err = image_pull(image, progress, NULL, &d);
 	interrupt_unwatch();
@@ -59,7 +69,8 @@ static int run(const struct command *self, int argc, char **argv)
 	status = cli_open_image_with(self, &common, &options, reference, false, &ci);
 	if (status)
 		return status;
-	status = ci.image->published ? pull(self, ci.image) : fail_none(self, ci.image);
+	status = ci.image->published ? pull(self, ci.image)
+				     : fail_none(self, ci.image, common.index);
 	cli_close_image(&ci);
 	return status;
 }
@@ -70,6 +81,8 @@ const struct command index_pull = {
 	.summary = "Bring the published index of an image into the store",
 	.details = "A mount takes the parts of a published index that it needs; this takes all of "
 		   "it, and\n"
-		   "proves its structure. Which index is taken is decided as for 'imgfs mount'.",
+		   "proves its structure. Which index is taken is decided as for 'imgfs mount'. A "
+		   "store\n"
+		   "that can not keep it is an error here.",
 	.run = run,
 };

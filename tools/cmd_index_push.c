@@ -4,6 +4,8 @@
 #include "fetch/image_publish.h"
 #include "tools/cmd_index_priv.h"
 
+#include <string.h>
+
 struct push {
 	const struct command *self;
 	struct common_options common;
@@ -13,24 +15,44 @@ struct push {
 	uint64_t chunk_size;
 };
 
-/* Layers that other images have published need not be streamed. */
+/*
+ * Layers that other images have published need not be streamed. What is signed here must have been
+ * signed by a trusted key; and a manifest's word for its index counts only where the user has named
+ * that manifest by its digest.
+ */
+static int borrow_from(struct push *p, struct image *image, const char *reference)
+{
+	struct image_options options = image_options_of(&p->common);
+	struct diag d = DIAG_INIT;
+	struct cli_image base;
+	size_t taken = 0;
+	options.find_always = true;
+	options.ignore_named = strstr(reference, "@sha") == NULL;
+	int status = cli_open_image_with(p->self, &p->common, &options, reference, false, &base);
+	if (status)
+		return status;
+	enum trust_state least = p->key_file ? TRUST_SIGNED : TRUST_HINT;
+	err_t err = image_borrow(image, base.image, least, &taken, &d);
+	if (err) {
+		diag_prepend(&d, "--base %s", reference);
+		/* Without it the layers are streamed, which takes longer and is right. */
+		if (err != -ENOENT && err != -EACCES)
+			status = cli_fail(p->self, &d);
+		else
+			fprintf(stderr, "imgfs %s: %s\n", p->self->name, d.text);
+	} else {
+		fprintf(stderr, "imgfs %s: %zu layer%s taken from %s (%s)\n", p->self->name, taken,
+			taken == 1 ? "" : "s", reference, trust_state_name(base.image->trusted));
+	}
+	cli_close_image(&base);
+	return status;
+}
+
 static int borrow(struct push *p, struct image *image)
 {
 	int status = 0;
-	for (size_t i = 0; i < p->bases.n && !status; i++) {
-		struct diag d = DIAG_INIT;
-		struct cli_image base;
-		size_t taken = 0;
-		status = cli_open_image(p->self, &p->common, p->bases.texts[i], false, &base);
-		if (status)
-			break;
-		if (!base.image->published)
-			fprintf(stderr, "imgfs %s: --base %s: no published index that is trusted\n",
-				p->self->name, p->bases.texts[i]);
-		else if (image_borrow(image, base.image, &taken, &d))
-			status = cli_fail(p->self, &d);
-		cli_close_image(&base);
-	}
+	for (size_t i = 0; i < p->bases.n && !status; i++)
+		status = borrow_from(p, image, p->bases.texts[i]);
 	return status;
 }
 
@@ -81,8 +103,10 @@ static int run(const struct command *self, int argc, char **argv)
 		return status;
 	if (p.chunk_size < CHUNK_TARGET_MIN || p.chunk_size > CHUNK_STREAM_MAX)
 		return cli_usage_error(self, "--chunk-size takes 16K to 1M");
-	if (p.key_file && signing_key_load(p.key_file, &key, &d))
+	if (p.key_file && signing_key_load(p.key_file, &key, &d)) {
+		diag_prepend(&d, "--sign-key");
 		return cli_fail(self, &d);
+	}
 	status = push_image(&p, reference, key);
 	signing_key_free(&key);
 	return status;
@@ -95,11 +119,13 @@ const struct command index_push = {
 	.details =
 		"Layers that the store has no index of are streamed once and indexed, as by "
 		"'imgfs\n"
-		"index build'; not those that another image has published and that are trusted: "
-		"one\n"
-		"named by --base or by the image's base annotation, or another tag of the\n"
-		"repository. Then one artifact that refers to the image is written to its\n"
-		"repository (or layout); the image stays as it is. Others use it when they trust\n"
-		"it: see 'imgfs mount --help', --trust-key, --index and --trust-index.",
+		"index build'; not those that another image has published, signed by a key that "
+		"is\n"
+		"trusted (--trust-key, --trust-file): one named by --base or by the image's base\n"
+		"annotation, or another tag of the repository. Then one artifact that refers to "
+		"the\n"
+		"image is written to its repository (or layout); the image stays as it is. Others\n"
+		"use it when they trust it: see 'imgfs mount --help', --trust-key, --index and\n"
+		"--trust-index.",
 	.run = run,
 };

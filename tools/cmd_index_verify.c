@@ -10,6 +10,8 @@
 #include "tools/format.h"
 #include "tools/interrupt.h"
 
+#include <string.h>
+
 /* One layer's index as it was rebuilt. */
 struct rebuilt {
 	struct buf file;
@@ -21,6 +23,7 @@ struct verify {
 	struct rebuilt *layers;
 	struct diag first; /* the first failure: it decides the exit status */
 	unsigned failures;
+	const char *named; /* --index: a published index that has to be there; or NULL */
 	bool published_lies;
 };
 
@@ -238,19 +241,40 @@ static void verify_merged(struct verify *v)
 	print_verdict(v, "image", compared_with(!absent, v->image->tree != NULL), err, &d);
 }
 
-static int verify_image(const struct command *self, struct image *image)
+/* The published index that would be used, or was asked for, is part of what is verified. */
+static void judge_published(struct verify *v)
 {
-	struct verify v = {.image = image};
-	size_t n = image->manifest.n_layers;
+	struct image *image = v->image;
 	struct diag d = DIAG_INIT;
+	char text[DIGEST_TEXT_MAX];
+	const struct digest chosen = image->published ? image->artifact_digest : image->untrusted;
+	bool wanted = image->published;
+	if (wanted && image_use_index(image, &d))
+		return; /* interrupted */
+	if (wanted && !image->published)
+		(void)fail(&d, ERR_INTEGRITY, -EBADMSG,
+			   "the published index %s can not be used (the log says why)",
+			   digest_text(&chosen, text));
+	else if (!wanted && v->named)
+		(void)fail(&d, ERR_NOT_FOUND, -ENOENT,
+			   "the published index %s is not there, or is not this image's", v->named);
+	else
+		return;
+	print_verdict(v, "published index", "", -EBADMSG, &d);
+}
+
+static int verify_image(const struct command *self, struct image *image, const char *named)
+{
+	struct verify v = {.image = image, .named = named};
+	size_t n = image->manifest.n_layers;
 	v.layers = xcalloc(n + 1, sizeof(*v.layers));
 	interrupt_watch(image->source);
-	if (image->published && image_use_index(image, &d) && !interrupt_signal())
-		fprintf(stderr, "imgfs %s: %s\n", self->name, d.text);
+	judge_published(&v);
+	unsigned unusable = v.failures;
 	for (size_t i = 0; i < n && !interrupt_signal(); i++)
 		verify_layer(&v, i);
 	interrupt_unwatch();
-	if (!interrupt_signal() && !v.failures)
+	if (!interrupt_signal() && v.failures <= unusable)
 		verify_merged(&v);
 	if (v.published_lies)
 		image_reject_index(image);
@@ -302,7 +326,8 @@ static int run(const struct command *self, int argc, char **argv)
 	status = cli_open_image_with(self, &common, &options, reference, false, &ci);
 	if (status)
 		return status;
-	status = verify_image(self, ci.image);
+	const char *named = common.index && strcmp(common.index, "none") ? common.index : NULL;
+	status = verify_image(self, ci.image, named);
 	cli_close_image(&ci);
 	return status;
 }

@@ -63,7 +63,9 @@ static err_t load_layer(struct loading *l, size_t layer, struct diag *d)
 	if (manifest_first(&l->image->manifest, layer) != layer)
 		return 0;
 	l->forms->blobs += desc->size;
-	if (desc->size < SMALL_LAYER_DEFAULT)
+	struct index_layer_head head;
+	bool published = l->image->tree && index_layer_head(l->image->tree, (uint32_t)layer, &head);
+	if (desc->size < SMALL_LAYER_DEFAULT && !published)
 		return 0;
 	if (index_layer_of_store(l->image, layer, &ix))
 		told_layer(l, layer);

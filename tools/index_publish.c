@@ -31,7 +31,7 @@ void index_print_part(const struct publish_part *part, const char *state)
 static void progress(void *arg, const struct publish_part *part)
 {
 	(void)arg;
-	index_print_part(part, part->was_there ? "present" : part->borrowed ? "copied" : "pushed");
+	index_print_part(part, part->borrowed ? "copied" : part->was_there ? "present" : "pushed");
 }
 
 static err_t open_layout(const char *text, struct source **out, struct diag *d)

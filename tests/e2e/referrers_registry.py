@@ -128,6 +128,7 @@ class ReferrersRegistry(FakeRegistry):
             (r"/v2/(.+)/blobs/uploads/(.*)", self._upload),
             (r"/v2/(.+)/referrers/([^/]+)", self._referrers),
             (r"/v2/(.+)/manifests/([^/]+)", self._manifest),
+            (r"/v2/(.+)/tags/(list)", self._tags),
         ):
             match = re.fullmatch(pattern, request.path)
             if match:
@@ -136,6 +137,10 @@ class ReferrersRegistry(FakeRegistry):
         if reply.status < 300 and "/blobs/" in request.path:
             reply.headers.update({"Docker-Content-Digest": request.digest, "Content-Type": "application/octet-stream"})
         return reply
+
+    def _tags(self, request, name, _):
+        tags = sorted(tag for repository, tag in self.tags if repository == name)
+        return Reply(200, json.dumps({"name": name, "tags": tags}).encode(), {"Content-Type": "application/json"})
 
     # ---- blobs
 

@@ -237,7 +237,8 @@ def test_a_command_is_as_cheap(api, node, small_layout):
 
 
 def test_a_read_takes_what_it_touches(api, node, small_layout):
-    """The first page of a large file: one group of its layer's form, one range of its layer, nothing of other layers."""
+    """The first page of a large file: one request for its group (and what lies beside it, up to 128 KiB), no more than a few
+    chunks of its layer, nothing of other layers."""
     reference, a, b = api.put(small_layout), node(), node()
     artifact, layers = a.push(reference), layers_of(api, reference, a)
     forms, _ = parts_of(api, artifact)
@@ -247,7 +248,8 @@ def test_a_read_takes_what_it_touches(api, node, small_layout):
     with Asked(api.registry) as asked, open(f"{mount}/{LARGE}", "rb", buffering=0) as file:
         assert file.read(4096) == images.small_content(LARGE)[:4096]
     assert len(groups) >= 2
-    assert [(r[2], r[3]) for r in asked.of(of_large["digest"])] == [(206, len(groups[0]))], asked.answered
+    (group,) = asked.of(of_large["digest"])
+    assert group[2] == 206 and len(groups[0]) <= group[3] <= 128 << 10, asked.answered
     assert sum(r[3] for r in asked.of(layers[1]["digest"])) < 2 << 20
     assert len(asked.answered) == 1 + len(asked.of(layers[1]["digest"])), asked.answered
     with Asked(api.registry) as asked:

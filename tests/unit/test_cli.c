@@ -327,18 +327,17 @@ static int end_at_closed_pipe(void (*handler)(int))
 	int ends[2], status;
 	fflush(NULL);
 	assert_int_equal(pipe(ends), 0);
+	close(ends[0]); /* before the child can write */
 	pid_t pid = fork();
 	if (!pid) {
 		signal(SIGPIPE, handler);
 		dup2(ends[1], STDOUT_FILENO);
 		dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
-		close(ends[0]);
 		close(ends[1]);
 		cli_ignore_sigpipe();
 		printf("lost\n");
 		_exit(cli_flush(&sample, 0));
 	}
-	close(ends[0]);
 	close(ends[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return status;

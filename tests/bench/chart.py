@@ -10,6 +10,7 @@ DECADES = 1.5  # to either side of the bar
 COLOURS = {"pass": "#2e8b57", "miss": "#c0392b", "skipped": "#b8b8b8"}
 CURVES = ("#1f5fa8", "#c0392b", "#2e8b57", "#b8860b", "#6a3d9a", "#555555")
 CURVE_H, CURVE_W = 240, 350
+BELOW = 0.6  # decades that a curve may fall below its first point
 
 
 def text(x, y, words, size=12, anchor="start", colour="#222", weight="normal"):
@@ -76,8 +77,9 @@ def curve(axis, points, left, top):
     across, down = CURVE_W - 130, CURVE_H - 40
 
     def at(size, value):
-        power = math.log10(value) if value > 0 else 0
-        return left + across * math.log10(size / sizes[0]) / reach, top + down - down * min(max(power, -0.3), reach) / reach
+        power = min(max(math.log10(value), -BELOW), reach) if value > 0 else -BELOW
+        x = left + across * math.log10(size / sizes[0]) / reach
+        return x, top + down - down * (power + BELOW) / (reach + BELOW)
 
     parts.append(f'<rect x="{left}" y="{top}" width="{across}" height="{down}" fill="none" stroke="#ccc"/>')
     parts.append(line(*at(sizes[0], 1), *at(sizes[-1], sizes[-1] / sizes[0]), "#999", 1, "5,4"))
@@ -91,7 +93,8 @@ def curve(axis, points, left, top):
         places = [at(size, value / values[0]) for size, value in zip(sizes, values)]
         shape = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         parts.append(f'<polyline points="{shape}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(text(left + across + 8, top + 14 + 15 * number, f"{key} x{values[-1] / values[0]:.3g}", 11, colour=colour))
+        words = f"{key} x{values[-1] / values[0]:.3g}"
+        parts.append(text(left + across + 8, top + 14 + 15 * number, words, 11, colour=colour))
     return parts
 
 

@@ -1,4 +1,5 @@
 """machine: what was measured on, its caches, and C helpers for it."""
+import hashlib
 import os
 import platform
 import re
@@ -18,6 +19,12 @@ def first_line(command):
     return (done.stdout.splitlines() or [""])[0]
 
 
+def sha256(path):
+    """Of the program: it may be older than the revision."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def load():
     return [round(value, 2) for value in os.getloadavg()]
 
@@ -33,7 +40,7 @@ def facts(source, program):
         "kernel": platform.release(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "revision": first_line([*git, "rev-parse", "HEAD"]),
         "changed": bool(first_line([*git, "status", "--porcelain", "-uno"])),
-        "imgfs": first_line([program, "--version"]), "load_before": load(),
+        "imgfs": first_line([program, "--version"]), "program_sha256": sha256(program), "load_before": load(),
         "versions": {name: line for name, line in ((n, first_line(c)) for n, c in TOOLS.items()) if line},
     }
 

@@ -14,7 +14,7 @@ TOLERANCE = 1.15
 ENTRIES = (10_000, 100_000, 1_000_000)
 LAYERS, LAYERED = (1, 16, 127), 20_000
 READERS, READ_FILES = (1, 10, 100), 10_000
-LOOKUPS = 5_000
+LOOKUP_FOLDERS = 50  # all files of as many folders, whatever the tree: as many questions for folders, too
 LARGEST = 64  # bytes of a file: names are what is measured
 
 
@@ -66,8 +66,14 @@ def build_and_mount(world, name, paths):
         world.remove(client)
 
 
-def sample_of(paths, count):
-    return random.Random(1).sample(paths, min(count, len(paths)))
+def some_folders(size):
+    """Files of LOOKUP_FOLDERS folders of a generated tree."""
+    folders = {}
+    for path, data in generated.entries(size, LARGEST):
+        if data is not None:
+            folders.setdefault(os.path.dirname(path), []).append(path)
+    chosen = random.Random(1).sample(sorted(folders), LOOKUP_FOLDERS)
+    return [path for folder in chosen for path in folders[folder]]
 
 
 class Entries(Growth):
@@ -77,8 +83,7 @@ class Entries(Growth):
     def take(self, size):
         name = f"names{size}"
         self.world.add(name, self.world.many(size, LARGEST))
-        paths = sample_of([path for path, data in generated.entries(size, LARGEST) if data is not None], LOOKUPS)
-        sample = build_and_mount(self.world, name, paths)
+        sample = build_and_mount(self.world, name, some_folders(size))
         return {**sample, "bytes_per_entry": sample["tree_bytes"] / size}
 
 
@@ -89,8 +94,7 @@ class Layers(Growth):
     def take(self, size):
         name = f"layers{size}"
         self.world.add(name, self.world.many(LAYERED, LARGEST, size))
-        paths = sample_of([path for path, data in generated.entries(LAYERED, LARGEST) if data is not None], LOOKUPS)
-        return build_and_mount(self.world, name, paths)
+        return build_and_mount(self.world, name, some_folders(LAYERED))
 
 
 class Readers(Growth):
@@ -108,7 +112,7 @@ class Readers(Growth):
         files = [path for path, data in generated.entries(100_000, 2048) if data]
         self.list = self.world.path("readers", "list")
         with open(self.list, "w", encoding="ascii") as file:
-            file.write("".join(f"{path}\n" for path in sample_of(files, READ_FILES)))
+            file.write("".join(f"{path}\n" for path in random.Random(1).sample(files, READ_FILES)))
         machine.seconds_of(self.world.probe(), "small", self.list, self.folder)
 
     def take(self, size):

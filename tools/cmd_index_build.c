@@ -111,13 +111,16 @@ const struct command index_build = {
 	.synopsis = "[--output oci:DIR] REF",
 	.summary = "Build the indexes of an image that the store has not",
 	.details =
-		"Each missing layer is streamed once; its digest and its DiffID are checked on the\n"
+		"Each missing layer is streamed once; its digest and its DiffID are checked on "
+		"the\n"
 		"way. The percentage is that of the index in its blob.\n\n"
-		"For an image in a layout (oci:DIR) the indexes are published there, too, as 'imgfs\n"
+		"For an image in a layout (oci:DIR) the indexes are published there, too, as "
+		"'imgfs\n"
 		"index push' does it in a registry: one artifact that refers to the image, which\n"
 		"stays as it is. Tools that want a layout with one image only (skopeo without a\n"
 		"name) then want the image named, oci:DIR:NAME; '--output none' leaves the layout\n"
-		"alone. --output oci:DIR keeps the artifact of any image in a layout, to be copied\n"
+		"alone. --output oci:DIR keeps the artifact of any image in a layout, to be "
+		"copied\n"
 		"beside the image later.",
 	.run = run,
 };

@@ -23,8 +23,9 @@ struct forms {
 
 /*
  * forms_load - of each layer: packed from the store's index, else as the published index says
- * Layers smaller than SMALL_LAYER_DEFAULT are not published. forms_fini also after an error. Cost: zstd
- * level 19 over the windows and trees of what the store has, and a look at the published index.
+ * Layers smaller than SMALL_LAYER_DEFAULT are not published. forms_fini also after an error. Cost:
+ * zstd level 19 over the windows and trees of what the store has, and a look at the published
+ * index.
  */
 err_t forms_load(struct image *image, struct forms *out, struct diag *d) must_check;
 void forms_fini(struct forms *forms);

@@ -77,9 +77,8 @@ FIELDS(wire_disk_head, F(wire_disk_head, begin), F(wire_disk_head, blob_alg),
        F(wire_disk_head, chunk_target), F(wire_disk_head, blob_size),
        F(wire_disk_head, stream_size), F(wire_disk_head, blob_digest), F(wire_disk_head, diff_id),
        F(wire_disk_head, canonical), F(wire_disk_head, table_xxh3), F(wire_disk_head, n_chunks),
-       F(wire_disk_head, group_chunks), F(wire_disk_head, tree_len),
-       F(wire_disk_head, tree_sha256), F(wire_disk_head, digests_len),
-       F(wire_disk_head, digests_sha256));
+       F(wire_disk_head, group_chunks), F(wire_disk_head, tree_len), F(wire_disk_head, tree_sha256),
+       F(wire_disk_head, digests_len), F(wire_disk_head, digests_sha256));
 FIELDS(wire_disk_group, F(wire_disk_group, stream_off), F(wire_disk_group, len),
        F(wire_disk_group, sha256));
 FIELDS(wire_disk_image, F(wire_disk_image, begin), F(wire_disk_image, image_key),

@@ -182,6 +182,78 @@ static err_t put_configs(struct publishing *p, struct diag *d)
 	return err;
 }
 
+/* --- the signature --- */
+
+static bool is_own_key(void *arg, const char *key_id)
+{
+	return strcmp(key_id, signing_key_id(arg)) == 0;
+}
+
+/* Take over a signature of this key under this statement, if the manifest has one. */
+static bool take_signature(struct publishing *p, const struct buf *manifest, struct bytes statement)
+{
+	const struct signing_key *key = p->options->key;
+	struct document doc = {.bytes = *manifest};
+	struct artifact old;
+	auto_buf struct buf text = {0};
+	struct diag unused = DIAG_INIT;
+	if (!manifest->n || artifact_parse(&doc, &old, &unused))
+		return false;
+	bool same = !artifact_statement(&old, &text) && bytes_equal(buf_bytes(&text), statement);
+	bool taken = false;
+	for (size_t i = 0; same && !taken && i < old.n_signatures; i++) {
+		struct artifact_signature *s = &old.signatures[i];
+		taken = is_own_key((void *)key, s->key_id) &&
+			signing_key_verifies(key, statement, buf_bytes(&s->bytes));
+		if (taken) {
+			p->artifact.signatures[0] = *s;
+			s->bytes = (struct buf){0};
+		}
+	}
+	artifact_fini(&old);
+	return taken;
+}
+
+static err_t page_of_own(void *arg, struct bytes json, struct diag *d)
+{
+	return artifact_candidates_add(arg, json, d);
+}
+
+/* A candidate's manifest, carried in the list or from the source; compared with nothing, since only
+ * a signature of our own counts. */
+static bool take_from(struct publishing *p, const struct artifact_candidate *c,
+		      struct bytes statement)
+{
+	struct document doc = {0};
+	struct diag unused = DIAG_INIT;
+	bool own = false;
+	for (size_t i = 0; i < c->n_key_ids; i++)
+		own |= is_own_key((void *)p->options->key, c->key_ids[i]);
+	if (!own)
+		return false;
+	if (c->manifest.n)
+		return take_signature(p, &c->manifest, statement);
+	bool taken = !source_manifest(p->to, &p->image->ref, &c->digest, &doc, &unused) &&
+		     take_signature(p, &doc.bytes, statement);
+	document_fini(&doc);
+	return taken;
+}
+
+/* ECDSA signs differently each time. Publishing the same again must not publish another artifact:
+ * what this key has signed before is looked for. */
+static bool signed_before(struct publishing *p, struct bytes statement)
+{
+	struct artifact_candidates c = {.wants = is_own_key, .wants_arg = (void *)p->options->key};
+	struct diag unused = DIAG_INIT;
+	bool found = false;
+	if (!source_referrers(p->to, &p->image->ref, &p->artifact.subject.digest, ARTIFACT_TYPE,
+			      page_of_own, &c, &unused))
+		for (size_t i = 0; i < c.n && !found; i++)
+			found = take_from(p, &c.list[i], statement);
+	artifact_candidates_fini(&c);
+	return found;
+}
+
 static err_t sign(struct publishing *p, struct diag *d)
 {
 	const struct signing_key *key = p->options->key;
@@ -192,7 +264,8 @@ static err_t sign(struct publishing *p, struct diag *d)
 	err_t err = artifact_statement(&p->artifact, &statement);
 	if (err)
 		return fail_sys(d, ERR_OTHER, err, "sign the index");
-	err = signing_key_sign(key, buf_bytes(&statement), &s->bytes, d);
+	if (!signed_before(p, buf_bytes(&statement)))
+		err = signing_key_sign(key, buf_bytes(&statement), &s->bytes, d);
 	if (err)
 		return err;
 	BUG_ON(strlen(signing_key_id(key)) >= sizeof(s->key_id));

@@ -296,15 +296,26 @@ const char *public_key_id(const struct public_key *k)
 	return k->id;
 }
 
-bool public_key_verifies(const struct public_key *k, struct bytes statement, struct bytes signature)
+static bool verifies(EVP_PKEY *pkey, struct bytes statement, struct bytes signature)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	BUG_ON(!ctx);
-	bool good = EVP_DigestVerifyInit(ctx, NULL, hash_for(k->pkey), NULL, k->pkey) == 1 &&
+	bool good = EVP_DigestVerifyInit(ctx, NULL, hash_for(pkey), NULL, pkey) == 1 &&
 		    EVP_DigestVerify(ctx, signature.p, signature.n, statement.p, statement.n) == 1;
 	EVP_MD_CTX_free(ctx);
 	ERR_clear_error();
 	return good;
+}
+
+bool public_key_verifies(const struct public_key *k, struct bytes statement, struct bytes signature)
+{
+	return verifies(k->pkey, statement, signature);
+}
+
+bool signing_key_verifies(const struct signing_key *k, struct bytes statement,
+			  struct bytes signature)
+{
+	return verifies(k->pkey, statement, signature);
 }
 
 void public_key_free(struct public_key **k)

@@ -31,6 +31,10 @@ err_t signing_key_load(const char *path, struct signing_key **out, struct diag *
 /* signing_key_sign - append the signature of the statement: at most 72 bytes. */
 err_t signing_key_sign(const struct signing_key *k, struct bytes statement, struct buf *signature,
 		       struct diag *d) must_check;
+/* signing_key_verifies - whether the signature is this key's for exactly this statement; as
+ * public_key_verifies. */
+bool signing_key_verifies(const struct signing_key *k, struct bytes statement,
+			  struct bytes signature);
 /* signing_key_id - the id of the public half: what public_key_id says of it. */
 const char *signing_key_id(const struct signing_key *k);
 /* signing_key_free - wipes the key; NULL inside is fine. */

@@ -369,6 +369,15 @@ def test_pushing_again_uploads_nothing(site, node, small_layout):
     assert not [r for layer in layers for r in asked.of(layer["digest"])]
 
 
+@pytest.mark.parametrize("kind", ["p256", "ed25519"])
+def test_signing_again_publishes_nothing_new(site, node, small_layout, scratch, kind):
+    """ECDSA gives another signature each time; what the key has signed before is found again."""
+    key, reference = Key(scratch, kind), site.put(small_layout)
+    artifacts = {node().push(reference, "--sign-key", key.private, env=site.env) for _ in range(3)}
+    assert len(artifacts) == 1
+    assert node().push(reference, "--sign-key", Key(scratch, kind, "other").private, env=site.env) not in artifacts
+
+
 def blobs_asked(asked, layers):
     return [layer["number"] for layer in layers if asked.of(layer["digest"])]
 

@@ -24,11 +24,10 @@ static const char LAYOUT_TEXT[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
 
 static err_t fail_write(const char *label, const char *what, err_t err, struct diag *d)
 {
-	if (err == -EROFS || err == -EACCES || err == -EPERM) {
-		(void)fail_sys(d, ERR_STORE, err, "%s can not be written to: %s", label, what);
-		return -EACCES;
-	}
-	return fail_sys(d, ERR_STORE, err, "%s: write %s", label, what);
+	bool refused = err == -EROFS || err == -EACCES || err == -EPERM;
+	(void)fail(d, ERR_STORE, err, "%s can not be written to: %s: %s; name a layout that can be",
+		   label, what, strerror(-err));
+	return refused ? -EACCES : err;
 }
 
 /* --- files --- */
@@ -226,7 +225,7 @@ static err_t fill_new(int dir_fd)
 err_t layout_create(const char *dir, struct diag *d)
 {
 	if (mkdir(dir, 0755) && errno != EEXIST)
-		return fail_write(dir, "make the directory", -errno, d);
+		return fail_write(dir, "its directory", -errno, d);
 	auto_fd int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd < 0)
 		return fail_sys(d, ERR_STORE, -errno, "open %s", dir);

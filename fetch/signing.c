@@ -153,7 +153,7 @@ static err_t read_key_file(const char *path, struct buf *out, struct diag *d)
 	if (err == -E2BIG)
 		return fail(d, ERR_USAGE, err, "%s: larger than %u bytes: it is no key file", path,
 			    KEY_FILE_MAX);
-	return err ? fail_sys(d, ERR_USAGE, err, "%s", path) : 0;
+	return err ? fail_sys(d, err == -EACCES ? ERR_DENIED : ERR_USAGE, err, "%s", path) : 0;
 }
 
 /* --- private keys --- */

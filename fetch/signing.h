@@ -23,9 +23,9 @@ struct signing_key;
 /*
  * signing_key_load - the private key in a PEM file
  * -EINVAL (ERR_USAGE): another kind of key, none at all, or one behind a passphrase, which is never
- * asked for; -errno (ERR_USAGE) where the file can not be read. A file that others may read is
- * logged (signing.key-readable). From here on the process leaves no core dump, and its memory can
- * not be read by other processes of its user (PR_SET_DUMPABLE).
+ * asked for; -errno (ERR_USAGE; ERR_DENIED for -EACCES) where the file can not be read. A file that
+ * others may read is logged (signing.key-readable). From here on the process leaves no core dump,
+ * and its memory can not be read by other processes of its user (PR_SET_DUMPABLE).
  */
 err_t signing_key_load(const char *path, struct signing_key **out, struct diag *d) must_check;
 /* signing_key_sign - append the signature of the statement: at most 72 bytes. */

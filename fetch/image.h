@@ -110,7 +110,7 @@ enum layer_state image_layer_state(struct image *image, size_t layer);
 err_t image_use_index(struct image *image, struct diag *d) must_check;
 
 /* image_reject_index - the published index in use has lied: it is forgotten, and not used again.
- * What is open goes on as it is. */
+ * What is open goes on as it is. Nothing happens where no published index is in use. */
 void image_reject_index(struct image *image);
 
 /* image_layer_rebuild - the index of one layer, made again from its kept blob or its source, and

@@ -49,6 +49,9 @@ static void remember(const struct image *image)
 
 void image_reject_index(struct image *image)
 {
+	/* A tree of our own blames nobody. */
+	if (!image->artifact_digest.alg)
+		return;
 	auto_free char *name = rejected_name(&image->artifact_digest);
 	err_t err = store_tag_put(image->store, name, &image->artifact_digest);
 	if (err)

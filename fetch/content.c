@@ -244,6 +244,10 @@ void content_read_start(struct content *c, struct read_request *r)
 	count(&c->counters.reads, 1);
 	count(&c->counters.read_bytes, r->n);
 	content_prove_what_is_here(c);
+	if (r->n) {
+		record_note(c, r->row, r->off, r->n);
+		replay_note(c, r->row, r->off);
+	}
 	if (content_is_disproved(c, r->row))
 		content_read_done(c, r, -EBADMSG);
 	else if (!content_rows_wait(c, r))
@@ -412,7 +416,8 @@ static err_t add_layers(struct content *c, struct diag *d)
 static int64_t content_tick(void *arg, int64_t now)
 {
 	struct content *c = arg;
-	return flights_tick(c->flights, now);
+	int64_t flights_ms = flights_tick(c->flights, now), record_ms = record_tick(c, now);
+	return min_of(flights_ms, record_ms);
 }
 
 static void start_engine(struct content *c, const struct content_options *options)
@@ -435,6 +440,16 @@ static void start_engine(struct content *c, const struct content_options *option
 	c->nothing = chunk_data_new(0);
 	BUG_ON(!c->nothing);
 	c->ahead = ahead_new();
+	if (options->profile && c->n_slots) {
+		c->record = record_new(index_info(c->image->tree)->files_size);
+		c->replay = replay_new();
+	}
+}
+
+void content_warm(struct content *c)
+{
+	if (c->replay)
+		content_queue_work(c, 0, PROFILE_LOAD_GROUP);
 }
 
 err_t content_new(struct image *image, const struct content_options *options, struct content **out,
@@ -459,6 +474,7 @@ err_t content_new(struct image *image, const struct content_options *options, st
 
 static void stop_engine(struct content *c)
 {
+	record_save(c);
 	atomic_store_explicit(&c->stopping, true, memory_order_relaxed);
 	flights_fail_all(c->flights);
 	/* Only then can a worker be inside the source. */
@@ -469,6 +485,8 @@ static void stop_engine(struct content *c)
 	recent_free(&c->recent);
 	chunk_data_put(&c->nothing);
 	ahead_free(&c->ahead);
+	record_free(&c->record);
+	replay_free(&c->replay);
 }
 
 void content_free(struct content **cp)

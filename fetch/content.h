@@ -20,6 +20,7 @@ struct content_options {
 			       interrupted */
 	bool neighbours;    /* fetch a few chunks beside missed ones: for programs that run from the
 			       image, not for one who wants a certain file */
+	bool profile;	    /* record what is read first, and replay what was recorded before */
 	unsigned workers;   /* concurrent fetches; 0: CONTENT_WORKERS */
 	/* Where the state of each layer is shown (enum layer_state), INDEX_LAYERS_MAX of them,
 	 * which must outlive the content; NULL: nowhere. */
@@ -34,6 +35,9 @@ struct content;
  * miss. */
 err_t content_new(struct image *image, const struct content_options *options, struct content **out,
 		  struct diag *d) must_check;
+/* content_warm - begin to fetch what nobody has asked for yet: the profile, if there is one. Starts
+ * threads. */
+void content_warm(struct content *c);
 /* content_free - fails what is in flight with -EIO, joins all threads; the source is interrupted
  * for good if it was in use. No read may be started any more, and no start or cancel may be under
  * way. */

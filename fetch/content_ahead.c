@@ -75,58 +75,71 @@ static bool plan_locked(struct ahead_file *file, uint32_t row, uint64_t off, siz
 	return *from < *to;
 }
 
-static bool start_chunk(struct content *c, uint32_t slot, uint32_t chunk, bool fetches,
-			struct leads *leads)
+static enum start_end start_chunk(struct content *c, uint32_t slot, uint32_t chunk,
+				  const struct start *how, struct leads *leads)
 {
 	if (chunk_store_has(c->slots[slot].chunks, chunk)) {
 		chunk_store_will_need(c->slots[slot].chunks, chunk);
-		return true;
+		return START_DONE;
 	}
-	if (!fetches)
-		return false;
-	if (scheduler_queued(c->scheduler, PRIORITY_READAHEAD) + leads->n >= AHEAD_QUEUE_MAX)
-		return false;
+	if (!how->fetches || !chunk_store_keeps(c->slots[slot].chunks))
+		return START_NOTHING;
+	if (scheduler_queued(c->scheduler, how->priority) + leads->n >= how->queue_max)
+		return START_FULL;
 	struct flight *f = flight_start(c->flights, slot, chunk);
-	if (f)
-		leads_add(c, leads, f);
-	return true;
+	if (!f)
+		return START_DONE;
+	f->job.priority = how->priority;
+	f->replayed = how->priority == PRIORITY_PROFILE;
+	leads_add(c, leads, f);
+	return START_DONE;
 }
 
-/* Start the chunks of one extent. Frames that stream bring everything behind them anyway. */
-static bool start_run(struct content *c, const struct extent *run, uint64_t len, bool fetches,
-		      struct leads *leads)
+/* Bytes [*from, to) of a file, which are one extent. Frames that stream bring everything behind
+ * them anyway. */
+static enum start_end start_run(struct content *c, const struct extent *run, uint64_t *from,
+				uint64_t to, const struct start *how, struct leads *leads)
 {
 	uint32_t slot = c->slot_of_layer[run->layer];
-	const struct chunk_table *table = slot_table(&c->slots[slot]);
 	struct chunk row;
-	uint64_t at = run->stream_off, end = run->stream_off + len;
-	if (!table || !content_rows_ahead(c, slot, at, len, fetches))
-		return false;
+	uint64_t at = run->stream_off, end = run->stream_off + (to - *from);
+	if (!content_rows_ahead(c, slot, at, end - at, how))
+		return START_NO_ROWS;
+	const struct chunk_table *table = slot_table(&c->slots[slot]);
 	while (at < end) {
 		uint32_t chunk = chunk_table_at(table, at);
 		chunk_table_get(table, chunk, &row);
-		if (row.codec == CHUNK_ZSTD_INNER || !chunk_store_keeps(c->slots[slot].chunks) ||
-		    !start_chunk(c, slot, chunk, fetches, leads))
-			return false;
-		at = row.stream_off + row.stream_len;
+		if (row.codec == CHUNK_ZSTD_INNER && !how->frames)
+			return START_NOTHING;
+		enum start_end came = start_chunk(c, slot, chunk, how, leads);
+		if (came != START_DONE)
+			return came;
+		uint64_t next = min_of(row.stream_off + row.stream_len, end);
+		*from += next - at;
+		at = next;
 	}
-	return true;
+	return START_DONE;
 }
 
-static void start_range(struct content *c, uint32_t row, uint64_t from, uint64_t to, bool fetches,
-			struct leads *leads)
+enum start_end content_start_range(struct content *c, uint32_t row, uint64_t *from, uint64_t to,
+				   const struct start *how)
 {
+	struct leads leads = {.n = 0};
 	struct inode inode;
+	enum start_end came = START_DONE;
 	index_inode(c->image->tree, row, &inode);
 	to = min_of(to, inode.size);
-	while (from < to) {
+	while (*from < to && came == START_DONE) {
 		struct extent run;
-		index_extent(c->image->tree, row, from, &run);
-		uint64_t len = min_of(run.len, to - from);
-		if (!run.hole && !start_run(c, &run, len, fetches, leads))
-			return;
-		from += len;
+		index_extent(c->image->tree, row, *from, &run);
+		uint64_t end = *from + min_of(run.len, to - *from);
+		if (run.hole)
+			*from = end;
+		else
+			came = start_run(c, &run, from, end, how, &leads);
 	}
+	leads_submit(c, &leads);
+	return came;
 }
 
 void ahead_note(struct content *c, uint32_t row, uint64_t off, size_t n, bool missed)
@@ -141,7 +154,7 @@ void ahead_note(struct content *c, uint32_t row, uint64_t off, size_t n, bool mi
 	lock_drop(&c->ahead->lock);
 	if (!start)
 		return;
-	struct leads leads = {.n = 0};
-	start_range(c, row, from, to, fetches, &leads);
-	leads_submit(c, &leads);
+	const struct start how = {
+		.priority = PRIORITY_READAHEAD, .queue_max = AHEAD_QUEUE_MAX, .fetches = fetches};
+	(void)content_start_range(c, row, &from, to, &how);
 }

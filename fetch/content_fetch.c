@@ -132,6 +132,8 @@ static void try_again(struct content *c, struct flight *f, int64_t delay_ms)
 
 void content_refused(struct content *c, struct flight *f)
 {
+	if (f->replayed)
+		replay_stop(c);
 	f->refusals++;
 	if (f->refusals < REFUSALS_MAX)
 		try_again(c, f, REFUSED_DELAY_MS);
@@ -170,6 +172,8 @@ static int64_t jitter(int64_t delay_ms)
 
 void content_unreachable(struct content *c, struct flight *f, err_t err)
 {
+	if (f->replayed)
+		replay_stop(c);
 	if (err == -ECANCELED || (is_final(err) && !c->wait_for_ever)) {
 		flight_fail(c->flights, f, told_error(err));
 		return;
@@ -372,21 +376,16 @@ static bool still_needed(struct content *c, struct flight *f)
 	return !flight_drop_unwanted(c->flights, f) && !content_arrive_stored(c, f);
 }
 
-void content_run_batch(void *arg, struct job **jobs, size_t n)
+static void run_chunks(struct content *c, struct job **jobs, size_t n)
 {
-	struct batch b = {.c = arg};
-	if (jobs[0]->slot >= b.c->n_slots) {
-		content_run_rows(arg, jobs, n);
-		return;
-	}
-	b.slot = &b.c->slots[jobs[0]->slot];
+	struct batch b = {.c = c, .slot = &c->slots[jobs[0]->slot]};
 	for (size_t i = 0; i < n; i++) {
 		struct flight *f = flight_of(jobs[i]);
-		if (!still_needed(b.c, f))
+		if (!still_needed(c, f))
 			continue;
 		if (f->job.alone) {
 			BUG_ON(n != 1);
-			content_run_frame(b.c, f);
+			content_run_frame(c, f);
 			return;
 		}
 		chunk_table_get(slot_table(b.slot), f->job.chunk, &b.rows[b.n]);
@@ -394,4 +393,14 @@ void content_run_batch(void *arg, struct job **jobs, size_t n)
 	}
 	if (b.n)
 		fetch_batch(&b);
+}
+
+void content_run_batch(void *arg, struct job **jobs, size_t n)
+{
+	struct content *c = arg;
+	if (jobs[0]->slot >= c->n_slots)
+		content_run_rows(c, jobs, n);
+	else
+		run_chunks(c, jobs, n);
+	replay_feed(c);
 }

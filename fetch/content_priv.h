@@ -59,6 +59,8 @@ static inline struct chunk_table *slot_table(const struct slot *slot)
 
 struct recent;
 struct ahead;
+struct record;
+struct replay;
 struct frame_run;
 TAILQ_HEAD(frame_run_list, frame_run);
 TAILQ_HEAD(flight_list, flight);
@@ -75,6 +77,8 @@ struct content {
 	struct flight_table *flights;
 	struct recent *recent;
 	struct ahead *ahead;
+	struct record *record;	    /* NULL: no profile is recorded */
+	struct replay *replay;	    /* NULL: none is replayed */
 	struct chunk_data *nothing; /* what a flight for rows lands with */
 
 	struct lock runs_lock;
@@ -158,9 +162,11 @@ int64_t content_deadline(struct content *c, struct flight *const *flights, size_
 /* content_rows_wait - true when rows that the read needs are missing: it is then begun
  * (content_begin) or ended when they are there. */
 bool content_rows_wait(struct content *c, struct read_request *r);
-/* content_rows_ahead - whether the rows of stream bytes are there; if not, and if `fetches`, they
- * are asked for. */
-bool content_rows_ahead(struct content *c, uint32_t slot, uint64_t off, uint64_t len, bool fetches);
+/* content_rows_ahead - whether the rows of stream bytes are there; if not, and if `how` fetches,
+ * they are asked for. */
+struct start;
+bool content_rows_ahead(struct content *c, uint32_t slot, uint64_t off, uint64_t len,
+			const struct start *how);
 /* content_rows_job - what the scheduler has to know of a flight for rows. */
 void content_rows_job(struct content *c, struct job *job);
 /* content_run_rows - the scheduler's `run` for them. */
@@ -173,8 +179,14 @@ err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table
 
 /* --- content_prove.c --- */
 
-/* The flight that stands for a slot's proof, under the numbers of its groups. */
-#define PROOF_GROUP UINT32_MAX
+/* Flights that stand for work and not for bytes, under the numbers of a slot's groups: its proof;
+ * for slot 0, the loading and saving of the image's profile. */
+#define PROOF_GROUP	   UINT32_MAX
+#define PROFILE_SAVE_GROUP (UINT32_MAX - 1)
+#define PROFILE_LOAD_GROUP (UINT32_MAX - 2)
+#define WORK_GROUP_FIRST   PROFILE_LOAD_GROUP
+/* content_queue_work - have a worker do it, behind everything else. */
+void content_queue_work(struct content *c, uint32_t slot, uint32_t group);
 
 /* content_show_state - of all layers of a slot, where states are shown. */
 void content_show_state(struct content *c, const struct slot *slot, enum layer_state state);
@@ -188,7 +200,7 @@ void content_prove_soon(struct content *c, uint32_t slot);
  * left no more to do than that. */
 void content_prove_what_is_here(struct content *c);
 /* content_run_proof - the full pass over a slot whose chunks are all stored. */
-void content_run_proof(struct content *c, struct slot *slot, struct flight *f);
+void content_run_proof(struct content *c, struct slot *slot);
 /* content_prove_tree - when all layers are proven: merge them, and compare with the tree in use. */
 void content_prove_tree(struct content *c);
 /* content_is_disproved - whether a file has bytes in a disproved slot. */
@@ -222,7 +234,56 @@ void around_wanted(struct around *a, uint32_t chunk);
  * its neighbours. */
 void around_missed(struct content *c, uint32_t slot, uint32_t chunk);
 
+/* --- content_record.c --- */
+
+/* record_new - of an image of this many bytes of files. */
+struct record *record_new(uint64_t files_size);
+void record_free(struct record **r);
+/* record_note - a reader asked for [off, off + n) of a file, n >= 1. Cost: a short lock; after the
+ * end of the recording, a load. */
+void record_note(struct content *c, uint32_t row, uint64_t off, size_t n);
+/* record_tick - the timer's look; returns when the next one is due, INT64_MAX: never. */
+int64_t record_tick(struct content *c, int64_t now);
+/* record_save - the end of the recording: what was recorded becomes the image's profile, if it says
+ * more than the one that is there. Once; later calls do nothing. */
+void record_save(struct content *c);
+
+/* --- content_replay.c --- */
+
+struct replay *replay_new(void);
+void replay_free(struct replay **r);
+/* replay_load - find the image's profile, and begin. */
+void replay_load(struct content *c);
+/* replay_note - a reader came to a place: the replay stays ahead of it. Cost: a load when there is
+ * none, else a short lock. */
+void replay_note(struct content *c, uint32_t row, uint64_t off);
+/* replay_feed - go on, as far as there is room in the queue; to be called when there may be more
+ * room, or rows that were missing. Cost without a replay: a load. */
+void replay_feed(struct content *c);
+/* replay_stop - something of it failed: no more is asked for. */
+void replay_stop(struct content *c);
+/* replay_runs - whether it has something to ask for yet. */
+bool replay_runs(const struct content *c);
+
 /* --- content_ahead.c --- */
+
+/* How content_start_range goes about it. */
+struct start {
+	enum fetch_priority priority;
+	unsigned queue_max; /* jobs of this priority that may wait */
+	bool fetches;	    /* what is missing; what is stored is only asked of the disk */
+	bool frames;	    /* also chunks of one huge frame */
+};
+enum start_end {
+	START_DONE,    /* to the end of the range */
+	START_FULL,    /* the queue is */
+	START_NO_ROWS, /* chunk rows are missing; if it fetches, they are on their way */
+	START_NOTHING, /* a frame, or a store that keeps nothing: no use in going on */
+};
+/* content_start_range - start flights for the chunks of bytes [*from, to) of a file; *from is then
+ * where it came to. */
+enum start_end content_start_range(struct content *c, uint32_t row, uint64_t *from, uint64_t to,
+				   const struct start *how);
 
 struct ahead *ahead_new(void);
 void ahead_free(struct ahead **a);

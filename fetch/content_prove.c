@@ -244,24 +244,13 @@ static void prove(struct content *c, struct slot *slot)
 	}
 }
 
-void content_run_proof(struct content *c, struct slot *slot, struct flight *f)
+void content_run_proof(struct content *c, struct slot *slot)
 {
 	if (chunk_table_form(slot_table(slot)) &&
 	    !atomic_load_explicit(&slot->proven, memory_order_relaxed))
 		prove(c, slot);
 	else
 		content_prove_tree(c);
-	flight_land(c->flights, f, c->nothing);
-	flight_forget(c->flights, f);
-}
-
-static void queue_proof(struct content *c, uint32_t slot)
-{
-	struct flight *f = flight_start(c->flights, c->n_slots + slot, PROOF_GROUP);
-	if (!f)
-		return;
-	f->job.priority = PRIORITY_FILL;
-	content_submit(c, &f, 1);
 }
 
 void content_prove_soon(struct content *c, uint32_t number)
@@ -278,7 +267,7 @@ void content_prove_soon(struct content *c, uint32_t number)
 	if (now >= next && atomic_compare_exchange_strong_explicit(
 				   &slot->next_proof_ms, &next, now + PROOF_AGAIN_MS,
 				   memory_order_relaxed, memory_order_relaxed))
-		queue_proof(c, number);
+		content_queue_work(c, number, PROOF_GROUP);
 }
 
 void content_prove_what_is_here(struct content *c)
@@ -304,7 +293,7 @@ void content_prove_what_is_here(struct content *c)
 			any = i;
 	}
 	if (all && any < c->n_slots)
-		queue_proof(c, any);
+		content_queue_work(c, any, PROOF_GROUP);
 }
 
 /* --- the merged tree --- */

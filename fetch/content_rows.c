@@ -121,23 +121,29 @@ bool content_rows_wait(struct content *c, struct read_request *r)
 
 struct ahead_needs {
 	struct content *c;
+	const struct start *how;
 	struct leads leads;
-	bool fetches, missing;
+	bool missing;
 };
 
 static bool start_need(void *arg, const struct need *need)
 {
 	struct ahead_needs *a = arg;
-	struct flight *f = a->fetches ? flight_start(a->c->flights, need->slot, need->group) : NULL;
-	if (f)
-		leads_add(a->c, &a->leads, f);
+	struct flight *f =
+		a->how->fetches ? flight_start(a->c->flights, need->slot, need->group) : NULL;
 	a->missing = true;
+	if (!f)
+		return true;
+	f->job.priority = a->how->priority;
+	f->replayed = a->how->priority == PRIORITY_PROFILE;
+	leads_add(a->c, &a->leads, f);
 	return true;
 }
 
-bool content_rows_ahead(struct content *c, uint32_t slot, uint64_t off, uint64_t len, bool fetches)
+bool content_rows_ahead(struct content *c, uint32_t slot, uint64_t off, uint64_t len,
+			const struct start *how)
 {
-	struct ahead_needs a = {.c = c, .fetches = fetches};
+	struct ahead_needs a = {.c = c, .how = how};
 	groups_needed(c, slot, off, len, start_need, &a);
 	leads_submit(c, &a.leads);
 	return !a.missing;
@@ -150,7 +156,7 @@ void content_rows_job(struct content *c, struct job *job)
 	const struct slot *slot = &c->slots[job->slot - c->n_slots];
 	const struct chunk_table *table = slot_table(slot);
 	const struct wire_head *head = table ? chunk_table_head(table) : NULL;
-	if (job->chunk == PROOF_GROUP) {
+	if (job->chunk >= WORK_GROUP_FIRST) {
 		job->alone = true;
 		job->blob_off = job->blob_len = 0;
 		return;
@@ -326,6 +332,31 @@ static void fetch_groups(struct content *c, const struct slot *slot, struct flig
 		others_came(c, slot, &span, bytes);
 }
 
+void content_queue_work(struct content *c, uint32_t slot, uint32_t group)
+{
+	struct flight *f = flight_start(c->flights, c->n_slots + slot, group);
+	if (!f)
+		return;
+	f->job.priority = PRIORITY_FILL;
+	content_submit(c, &f, 1);
+}
+
+static void run_work(struct content *c, struct slot *slot, struct flight *f)
+{
+	switch (f->job.chunk) {
+	case PROOF_GROUP:
+		content_run_proof(c, slot);
+		break;
+	case PROFILE_SAVE_GROUP:
+		record_save(c);
+		break;
+	default:
+		replay_load(c);
+		break;
+	}
+	arrived(c, f);
+}
+
 void content_run_rows(struct content *c, struct job **jobs, size_t n)
 {
 	struct slot *slot = &c->slots[jobs[0]->slot - c->n_slots];
@@ -336,8 +367,8 @@ void content_run_rows(struct content *c, struct job **jobs, size_t n)
 		struct flight *f = flight_of(jobs[i]);
 		if (flight_drop_unwanted(c->flights, f))
 			continue;
-		if (f->job.chunk == PROOF_GROUP)
-			content_run_proof(c, slot, f);
+		if (f->job.chunk >= WORK_GROUP_FIRST)
+			run_work(c, slot, f);
 		else if (!table || !chunk_table_head(table))
 			run_index(c, slot, f);
 		else if (chunk_table_recall(table, f->job.chunk))

@@ -6,6 +6,7 @@
 #include "fetch/image_publish.h"
 
 #include "fetch/image_priv.h"
+#include "fetch/image_profile.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -137,7 +138,7 @@ static err_t put_layers(struct publishing *p, struct diag *d)
 
 static err_t put_tree(struct publishing *p, struct diag *d)
 {
-	struct publish_part part = {.layer = SIZE_MAX};
+	struct publish_part part = {.layer = PUBLISH_TREE};
 	auto_buf struct buf form = {0};
 	err_t err = pack_tree(p, &form, d);
 	if (err)
@@ -180,6 +181,27 @@ static err_t put_configs(struct publishing *p, struct diag *d)
 	}
 	document_fini(&doc);
 	return err;
+}
+
+/* What the store knows of how the image starts. Nothing hangs on it. */
+static err_t put_profile(struct publishing *p, struct diag *d)
+{
+	struct publish_part part = {.layer = PUBLISH_PROFILE};
+	enum profile_origin origin;
+	auto_buf struct buf text = {0}, packed = {0};
+	if (!p->options->profile || image_profile_get(p->image, true, &text, &origin))
+		return 0;
+	err_t err = profile_pack(buf_bytes(&text), &packed);
+	if (err)
+		return fail_sys(d, ERR_OTHER, err, "publish a profile");
+	digest_of(DIGEST_SHA256, packed.p, packed.n, &part.digest);
+	part.sizes.total = packed.n;
+	err = source_blob_put(p->to, &part.digest, buf_bytes(&packed), &part.was_there, d);
+	if (err)
+		return err;
+	p->artifact.profile = (struct descriptor){.digest = part.digest, .size = packed.n};
+	report(p, &part);
+	return 0;
 }
 
 /* --- the signature --- */
@@ -307,6 +329,8 @@ static err_t publish(struct publishing *p, struct digest *out, struct diag *d)
 	err_t err = put_layers(p, d);
 	if (!err)
 		err = put_tree(p, d);
+	if (!err)
+		err = put_profile(p, d);
 	if (!err)
 		err = put_configs(p, d);
 	name_subject(p);

@@ -9,17 +9,21 @@
 
 /* One blob of the artifact. */
 struct publish_part {
-	size_t layer;		 /* number in the image; SIZE_MAX: the merged tree */
-	struct digest digest;	 /* of the published form */
-	uint64_t blob_size;	 /* of the layer; for the tree: of all layers */
-	struct wire_sizes sizes; /* for the tree only total and head (of all layers) */
-	bool was_there;		 /* the registry had it */
-	bool borrowed;		 /* not packed here: another image's artifact had it */
+	size_t layer; /* number in the image; or one of the two below */
+#define PUBLISH_TREE	SIZE_MAX
+#define PUBLISH_PROFILE (SIZE_MAX - 1)
+	struct digest digest; /* of the published form */
+	uint64_t blob_size;   /* of the layer; for the tree: of all layers */
+	struct wire_sizes
+		sizes;	/* for the tree only total and head (of all layers), for a profile total */
+	bool was_there; /* the registry had it */
+	bool borrowed;	/* not packed here: another image's artifact had it */
 };
 
 struct publish_options {
 	const struct signing_key *key; /* signs it; NULL: unsigned */
 	uint64_t small_layer;	       /* layers smaller than this are not published */
+	bool profile; /* publish the profile that the store has of this image, too */
 	/* called after each part, for a report; may be NULL */
 	void (*progress)(void *arg, const struct publish_part *part);
 	void *arg;

@@ -84,7 +84,7 @@ static err_t pull_layer(struct image *image, const struct artifact_layer *layer,
 static void tree_part(const struct image *image, struct publish_part *part)
 {
 	struct index_layer_head head;
-	*part = (struct publish_part){.layer = SIZE_MAX, .digest = image->artifact.tree.digest};
+	*part = (struct publish_part){.layer = PUBLISH_TREE, .digest = image->artifact.tree.digest};
 	part->sizes.total = image->artifact.tree.size;
 	for (uint32_t i = 0; i < image->manifest.n_layers; i++) {
 		part->blob_size += image->manifest.layers[i].desc.size;

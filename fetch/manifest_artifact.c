@@ -4,6 +4,7 @@
  */
 #include "fetch/base64.h"
 #include "fetch/manifest_artifact_json.h"
+#include "index/profile.h"
 #include "index/wire.h"
 
 #include <stdio.h>
@@ -79,6 +80,8 @@ static err_t part_of(const json_t *object, struct artifact *a, struct diag *d)
 		return descriptor_parse(object, WIRE_FORM_MAX, &a->tree, d);
 	if (!strcmp(type, ARTIFACT_FORM))
 		return layer_of(object, a, d);
+	if (!strcmp(type, ARTIFACT_PROFILE) && !a->profile.digest.alg)
+		return descriptor_parse(object, PROFILE_PACKED_MAX, &a->profile, d);
 	if (media_class_of(type) != MEDIA_CONFIG || a->config.digest.alg)
 		return 0; /* a newer imgfs may publish more */
 	err = descriptor_parse(object, DOCUMENT_MAX, &a->config, d);

@@ -33,8 +33,9 @@ struct artifact {
 	struct descriptor tree;	   /* the published form of the merged tree */
 	struct artifact_layer *layers; /* in the image's order, each blob once; owned */
 	size_t n_layers;
-	struct descriptor config; /* the image's; digest unset: not named */
-	struct buf config_bytes;  /* as carried, not compared with config.digest; may be empty */
+	struct descriptor profile; /* packed (index/profile.h); digest unset: there is none */
+	struct descriptor config;  /* the image's; digest unset: not named */
+	struct buf config_bytes;   /* as carried, not compared with config.digest; may be empty */
 	struct artifact_signature signatures[ARTIFACT_KEYS_MAX];
 	size_t n_signatures;
 };

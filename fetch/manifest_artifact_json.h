@@ -9,6 +9,7 @@
 
 #define ARTIFACT_TREE		  "application/vnd.imgfs.tree.v1"
 #define ARTIFACT_FORM		  "application/vnd.imgfs.layer.v1"
+#define ARTIFACT_PROFILE	  "application/vnd.imgfs.profile.v1"
 #define ARTIFACT_LAYER		  "vnd.imgfs.layer"
 #define ARTIFACT_SIGNATURE_PREFIX "vnd.imgfs.signature."
 

@@ -31,6 +31,12 @@ err_t artifact_statement(const struct artifact *a, struct buf *out)
 			digest_text(&l->form.digest, digest), (unsigned long long)l->form.size);
 		err = buf_append(out, line, strlen(line));
 	}
+	if (!err && a->profile.digest.alg) {
+		auto_free char *line =
+			xasprintf("profile %s %llu\n", digest_text(&a->profile.digest, digest),
+				  (unsigned long long)a->profile.size);
+		err = buf_append(out, line, strlen(line));
+	}
 	return err;
 }
 
@@ -84,6 +90,9 @@ static json_t *parts(const struct artifact *a)
 		set(object, "annotations", annotations);
 		json_array_append_new(list, object);
 	}
+	if (a->profile.digest.alg)
+		json_array_append_new(
+			list, descriptor(ARTIFACT_PROFILE, &a->profile.digest, a->profile.size));
 	if (a->config.digest.alg) {
 		json_t *config =
 			descriptor(a->config.media_type, &a->config.digest, a->config.size);

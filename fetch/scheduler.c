@@ -32,7 +32,10 @@ struct scheduler {
 	struct job_list *by_slot;
 	struct job_list delayed;
 	int64_t tick_at_ms;
-	unsigned n_threads, n_idle, n_background;
+	unsigned n_threads, n_idle;
+	unsigned n_background; /* batches under way that no reader led, */
+	unsigned n_unhurried;  /* and those of them that are not read-ahead */
+	uint64_t unhurried_range;
 	bool stopping, timer_started, joined;
 	pthread_t timer;
 	pthread_t *threads;
@@ -55,6 +58,7 @@ struct scheduler *scheduler_new(const struct scheduler_options *options)
 		TAILQ_INIT(&s->by_slot[i]);
 	s->threads = xcalloc(options->workers, sizeof(*s->threads));
 	s->tick_at_ms = INT64_MAX;
+	s->unhurried_range = BACKGROUND_RANGE_MIN;
 	return s;
 }
 
@@ -84,9 +88,16 @@ static void unqueue_locked(struct scheduler *s, struct job *job)
 	job->where = JOB_OUT;
 }
 
+/* Nobody waits for it, nor will in the next moment. */
+static bool is_unhurried(const struct job *job)
+{
+	return job->priority >= PRIORITY_PROFILE;
+}
+
 /* A blob range under construction. */
 struct span {
 	uint64_t start, end;
+	uint64_t max; /* bytes */
 };
 
 /* Widen the span over one more job, unless the gap or the sum is too large. */
@@ -99,9 +110,10 @@ static bool span_widen(struct span *span, const struct job *job)
 		gap = job->blob_off - span->end;
 	else if (span->start > job->blob_off + job->blob_len)
 		gap = span->start - (job->blob_off + job->blob_len);
-	if (gap > RANGE_GAP_MAX || end - start > RANGE_MAX)
+	if (gap > RANGE_GAP_MAX || end - start > span->max)
 		return false;
-	*span = (struct span){start, end};
+	span->start = start;
+	span->end = end;
 	return true;
 }
 
@@ -137,7 +149,8 @@ static void batch_extend_locked(struct scheduler *s, const struct job *lead, str
 
 static size_t take_batch_locked(struct scheduler *s, struct job *lead, struct job **jobs)
 {
-	struct span span = {lead->blob_off, lead->blob_off + lead->blob_len};
+	struct span span = {lead->blob_off, lead->blob_off + lead->blob_len,
+			    is_unhurried(lead) ? s->unhurried_range : RANGE_MAX};
 	size_t n = 1;
 	struct job *job = lead;
 	if (!lead->alone) {
@@ -153,12 +166,20 @@ static size_t take_batch_locked(struct scheduler *s, struct job *lead, struct jo
 	return n;
 }
 
+static bool may_run_locked(const struct scheduler *s, const struct job *job)
+{
+	if (job->priority == PRIORITY_READER)
+		return true;
+	return s->n_background < s->background_max &&
+	       (!is_unhurried(job) || s->n_unhurried < BACKGROUND_WORKERS);
+}
+
 /* The head of the most urgent list that may run now. */
 static struct job *next_job_locked(struct scheduler *s)
 {
 	for (unsigned i = 0; i < PRIORITY_COUNT; i++) {
 		struct job *job = TAILQ_FIRST(&s->by_priority[i]);
-		if (job && (i == PRIORITY_READER || s->n_background < s->background_max))
+		if (job && may_run_locked(s, job))
 			return job;
 	}
 	return NULL;
@@ -168,20 +189,35 @@ static struct job *next_job_locked(struct scheduler *s)
 
 static err_t rouse_worker_locked(struct scheduler *s);
 
+static void adapt_range_locked(struct scheduler *s, int64_t took_ms)
+{
+	if (took_ms < BACKGROUND_MS)
+		s->unhurried_range = min_of(s->unhurried_range * 2, (uint64_t)RANGE_MAX);
+	else if (took_ms > BACKGROUND_MS * 2)
+		s->unhurried_range = max_of(s->unhurried_range / 2, (uint64_t)BACKGROUND_RANGE_MIN);
+}
+
 /* Each one that takes a batch wakes the next if there is more: so jobs that come together are taken
  * by as few workers as their ranges need. */
 static void work_once_locked(struct scheduler *s, struct job *lead)
 {
 	struct job *jobs[BATCH_MAX];
-	bool background = lead->priority != PRIORITY_READER;
+	bool background = lead->priority != PRIORITY_READER, unhurried = is_unhurried(lead);
+	bool adapts = unhurried && !lead->alone;
 	size_t n = take_batch_locked(s, lead, jobs);
 	s->n_background += background;
+	s->n_unhurried += unhurried;
 	if (next_job_locked(s))
 		(void)rouse_worker_locked(s);
 	lock_drop(&s->lock);
+	int64_t began = now_ms();
 	s->options.run(s->options.arg, jobs, n);
+	int64_t took = now_ms() - began;
 	lock_take(&s->lock);
 	s->n_background -= background;
+	s->n_unhurried -= unhurried;
+	if (adapts)
+		adapt_range_locked(s, took);
 }
 
 static void *worker_main(void *arg)

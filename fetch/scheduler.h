@@ -52,6 +52,16 @@ struct job {
 	TAILQ_ENTRY(job) in_slot;  /* sorted by chunk, all priorities */
 };
 
+/*
+ * What nobody waits for yet shares the line with what somebody does. Its ranges begin small and
+ * double as long as each takes less than BACKGROUND_MS, so that on any line they delay a reader by
+ * about that and no more; and at most BACKGROUND_WORKERS of them are under way: one whose bytes
+ * come while the other's are decoded.
+ */
+#define BACKGROUND_RANGE_MIN (256u << 10)
+#define BACKGROUND_MS	     150
+#define BACKGROUND_WORKERS   2
+
 struct scheduler_options {
 	unsigned workers; /* at least 1 */
 	uint32_t n_slots;

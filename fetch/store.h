@@ -75,6 +75,12 @@ void store_form_adopt(struct store *s, const struct digest *form, const struct d
 /* store_published_drop - forget an artifact or a form, with the chunks it decoded. */
 void store_published_drop(struct store *s, const struct digest *digest);
 
+/* Profiles, packed (index/profile.h), by a name that the caller makes. get: appended to an empty
+ * buffer; -ENOENT when there is none; one that has rotted is removed and absent. */
+err_t store_profile_get(struct store *s, const char *name, struct buf *packed) must_check;
+err_t store_profile_put(struct store *s, const char *name, struct bytes packed) must_check;
+void store_profile_drop(struct store *s, const char *name);
+
 /*
  * A blob that was streamed for indexing is kept compressed, so that nothing is downloaded twice.
  * create: a writer into a temporary file; write never fails for a full disk (the writer goes dead

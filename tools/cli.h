@@ -142,6 +142,6 @@ void cli_close_image(struct cli_image *ci);
 
 /* Every command, one file each. */
 extern const struct command cmd_mount, cmd_umount, cmd_status, cmd_ls, cmd_tree, cmd_stat, cmd_cat,
-	cmd_inspect, cmd_index, cmd_store;
+	cmd_inspect, cmd_index, cmd_profile, cmd_store;
 
 #endif

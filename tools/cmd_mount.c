@@ -31,9 +31,10 @@ struct mount_command {
 	struct mount_options options;
 	struct content_options content;
 	const char *reference;
-	char *mountpoint; /* canonical; owned */
-	const char *log;  /* --log */
-	int log_fd;	  /* -1 without */
+	char *mountpoint;     /* canonical; owned */
+	const char *log;      /* --log */
+	int log_fd;	      /* -1 without */
+	struct content *warm; /* borrowed: what begins to fetch when the tree can be read */
 	bool foreground;
 	struct daemon daemon;
 };
@@ -150,6 +151,7 @@ static err_t become_ready(void *arg, struct diag *d)
 	else if (!m->foreground)
 		log_to_syslog();
 	m->log_fd = -1;
+	content_warm(m->warm);
 	malloc_trim(0); /* what opening and merging needed is needed no more */
 	return m->foreground ? 0 : daemon_ready(&m->daemon, d);
 }
@@ -179,6 +181,7 @@ static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct 
 	if (!err) {
 		m->content.layer_states = mount_record_layer_states(p->record);
 		err = content_new(p->ci.image, &m->content, &p->content, d);
+		m->warm = p->content;
 	}
 	if (!err)
 		err = stop_install(d);
@@ -264,6 +267,7 @@ static int run(const struct command *self, int argc, char **argv)
 	auto_free char *list = NULL;
 	auto_free char *authfile = NULL;
 	const char *on_error = "eio";
+	bool no_profile = false;
 	uint64_t budget = CONTENT_BUDGET_S;
 	char **operands;
 	const struct option_row rows[] = {
@@ -273,6 +277,8 @@ static int run(const struct command *self, int argc, char **argv)
 		{0, "log", OPT_STRING, &m.log, "FILE", "log to a file, not to syslog"},
 		{0, "read-budget", OPT_NUMBER, &budget, "SECONDS",
 		 "a read that can not be served fails after this time (60)"},
+		{0, "no-profile", OPT_FLAG, &no_profile, NULL,
+		 "do not record what is read first, nor replay it"},
 		{0, "on-error", OPT_STRING, &on_error, "eio|wait",
 		 "fail such a read, or keep trying for ever (eio)"},
 		{0},
@@ -289,6 +295,7 @@ static int run(const struct command *self, int argc, char **argv)
 	m.reference = operands[0];
 	m.content.budget_s = (unsigned)budget;
 	m.content.neighbours = true;
+	m.content.profile = !no_profile;
 	m.content.wait_for_ever = strcmp(on_error, "wait") == 0;
 	if (m.common.authfile && (authfile = realpath(m.common.authfile, NULL)))
 		m.common.authfile = authfile;

@@ -19,8 +19,8 @@ static const struct command cmd_help = {
 };
 
 static const struct command *const commands[] = {
-	&cmd_mount, &cmd_umount,  &cmd_status, &cmd_ls,	   &cmd_tree, &cmd_stat,
-	&cmd_cat,   &cmd_inspect, &cmd_index,  &cmd_store, &cmd_help, NULL,
+	&cmd_mount,   &cmd_umount, &cmd_status,	 &cmd_ls,    &cmd_tree, &cmd_stat, &cmd_cat,
+	&cmd_inspect, &cmd_index,  &cmd_profile, &cmd_store, &cmd_help, NULL,
 };
 
 static int print_overview(void)

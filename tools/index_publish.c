@@ -20,7 +20,9 @@ void index_print_part(const struct publish_part *part, const char *state)
 	const uint64_t sizes[6] = {s->head, s->rows, s->windows, s->tree, s->digests, s->total};
 	for (size_t i = 0; i < 6; i++)
 		format_size(sizes[i], text[i]);
-	if (part->layer != SIZE_MAX)
+	if (part->layer == PUBLISH_PROFILE)
+		snprintf(name, sizeof(name), "start");
+	else if (part->layer != PUBLISH_TREE)
 		snprintf(name, sizeof(name), "%zu", part->layer);
 	printf("%-5s  %s  %8s  %8s  %8s  %8s  %8s  %8s  %7s  %s\n", name,
 	       digest_text(&part->digest, digest), text[0], text[1], text[2], text[3], text[4],
@@ -74,7 +76,7 @@ int index_publish(const struct command *self, struct image *image, const char *l
 		  const struct signing_key *key, uint64_t small_layer)
 {
 	const struct publish_options options = {
-		.key = key, .small_layer = small_layer, .progress = progress};
+		.key = key, .small_layer = small_layer, .profile = true, .progress = progress};
 	struct source *to = NULL;
 	struct diag d = DIAG_INIT;
 	if (layout && open_layout(layout, &to, &d))

@@ -269,17 +269,43 @@ err_t chunk_table_group_windows(const struct chunk_table *t, uint32_t group, str
 	return wire_group_windows(t->head, group, part, out, NULL);
 }
 
-err_t chunk_table_window(const struct chunk_table *t, uint32_t chunk, struct buf *out)
+void chunk_windows_fini(struct chunk_windows *w)
+{
+	buf_fini(&w->raw);
+	*w = (struct chunk_windows){0};
+}
+
+/* Whether the window of a row stands in it. Offsets of a published index begin anew in each group.
+ */
+static bool windows_have(const struct chunk_windows *w, uint32_t group_plus_1,
+			 const struct chunk *row)
+{
+	return w->raw.n && w->group_plus_1 == group_plus_1 && row->window_off >= w->off &&
+	       row->window_off - w->off <= w->raw.n &&
+	       row->window_len <= w->raw.n - (row->window_off - w->off);
+}
+
+err_t chunk_table_window(const struct chunk_table *t, uint32_t chunk, struct chunk_windows *near,
+			 struct bytes *out)
 {
 	struct chunk row;
+	uint32_t group_plus_1 = t->ix ? 0 : chunk / t->head->group_chunks + 1;
 	chunk_table_get(t, chunk, &row);
+	*out = (struct bytes){0};
 	if (row.window_len == 0)
 		return 0;
-	if (t->ix)
-		return index_chunk_window(t->ix, &row, out);
-	auto_buf struct buf windows = {0};
-	err_t err = chunk_table_group_windows(t, chunk / t->head->group_chunks, &windows);
-	if (!err && (row.window_off > windows.n || row.window_len > windows.n - row.window_off))
-		err = -EBADMSG;
-	return err ? err : buf_append(out, windows.p + row.window_off, row.window_len);
+	if (!windows_have(near, group_plus_1, &row)) {
+		chunk_windows_fini(near);
+		err_t err = t->ix ? index_windows_around(t->ix, &row, &near->off, &near->raw)
+				  : chunk_table_group_windows(t, group_plus_1 - 1, &near->raw);
+		if (err) {
+			chunk_windows_fini(near);
+			return err;
+		}
+		near->group_plus_1 = group_plus_1;
+		if (!windows_have(near, group_plus_1, &row))
+			return -EBADMSG;
+	}
+	*out = (struct bytes){near->raw.p + (row.window_off - near->off), row.window_len};
+	return 0;
 }

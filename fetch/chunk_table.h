@@ -51,9 +51,19 @@ bool chunk_table_has_chunk(const struct chunk_table *t, uint32_t chunk);
 void chunk_table_get(const struct chunk_table *t, uint32_t chunk, struct chunk *out);
 uint32_t chunk_table_at(const struct chunk_table *t, uint64_t stream_off);
 
-/* chunk_table_window - the encoded window of a chunk, appended to an empty buffer. -EBADMSG: the
- * bytes have rotted on disk; -ENOMEM. Cost: decompresses about 64 KiB. */
-err_t chunk_table_window(const struct chunk_table *t, uint32_t chunk, struct buf *out) must_check;
+/* Windows of one table that were decompressed together; zeroes at first, freed with
+ * chunk_windows_fini. */
+struct chunk_windows {
+	uint32_t group_plus_1; /* of a published index */
+	uint64_t off;	       /* window_off of the first byte */
+	struct buf raw;
+};
+void chunk_windows_fini(struct chunk_windows *w);
+/* chunk_table_window - the encoded window of a chunk: borrowed from `near`, where it may stand
+ * already, until the next call with it. -EBADMSG: the bytes have rotted on disk; -ENOMEM. Cost:
+ * decompresses about 64 KiB, unless a chunk beside it was asked for before. */
+err_t chunk_table_window(const struct chunk_table *t, uint32_t chunk, struct chunk_windows *near,
+			 struct bytes *out) must_check;
 /* chunk_table_group_windows - those of a whole group, one after the other. */
 err_t chunk_table_group_windows(const struct chunk_table *t, uint32_t group,
 				struct buf *out) must_check;

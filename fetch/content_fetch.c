@@ -215,21 +215,23 @@ struct batch {
 	uint64_t off, len, have;
 	uint8_t *bytes;
 	bool kept;
+	struct chunk_windows windows; /* of the chunks decoded last */
 };
 
 /* Decode one chunk out of verified blob bytes: 0, -EBADMSG, -ENOMEM. */
 static err_t decode(struct batch *b, uint32_t chunk, const struct chunk *row, struct bytes blob,
 		    struct chunk_data **out)
 {
-	auto_buf struct buf window = {0};
+	const struct chunk_table *table = slot_table(b->slot);
+	struct bytes window;
 	struct chunk_data *data = chunk_data_new(row->stream_len);
 	if (!data)
 		return -ENOMEM;
-	err_t err = chunk_table_window(slot_table(b->slot), chunk, &window);
+	err_t err = chunk_table_window(table, chunk, &b->windows, &window);
 	if (err == -EBADMSG && content_rows_again(b->c, b->slot, chunk) == 0)
-		err = chunk_table_window(slot_table(b->slot), chunk, &window);
+		err = chunk_table_window(table, chunk, &b->windows, &window);
 	if (!err)
-		err = chunk_decode(row, blob, buf_bytes(&window), INFLATE_BEST, data->bytes);
+		err = chunk_decode(row, blob, window, INFLATE_BEST, data->bytes);
 	if (!err)
 		err = chunk_check_stream(row, data->bytes);
 	if (err) {
@@ -393,6 +395,7 @@ static void run_chunks(struct content *c, struct job **jobs, size_t n)
 	}
 	if (b.n)
 		fetch_batch(&b);
+	chunk_windows_fini(&b.windows);
 }
 
 void content_run_batch(void *arg, struct job **jobs, size_t n)

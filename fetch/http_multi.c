@@ -144,7 +144,8 @@ static void append_body_locked(struct http_transfer *t, const char *p, size_t n)
 	t->window_bytes += n;
 	if (t->count_body && (t->status == 200 || t->status == 206))
 		atomic_fetch_add(&t->http->body_bytes, n);
-	pthread_cond_signal(&t->changed);
+	if (t->body_n >= t->wanted)
+		pthread_cond_signal(&t->changed);
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)

@@ -44,6 +44,7 @@ struct http_transfer {
 	uint8_t *body;	 /* ring of HTTP_BODY_BUFFER bytes */
 	size_t body_at;	 /* of the first unread byte */
 	size_t body_n;	 /* unread bytes */
+	size_t wanted;	 /* the reader is woken when there are so many */
 	size_t uploaded; /* bytes of upload that libcurl has taken */
 
 	/* the network thread's until phase HTTP_BODY, constant afterwards */

@@ -280,6 +280,17 @@ err_t index_chunk_window(const struct index *ix, const struct chunk *c, struct b
 			   out);
 }
 
+err_t index_windows_around(const struct index *ix, const struct chunk *c, uint64_t *off,
+			   struct buf *out)
+{
+	const struct section *s = &ix->sections[SECTION_WINDOWS];
+	BUG_ON(c->window_len == 0);
+	uint64_t last = (c->window_off + c->window_len - 1) / FORMAT_FRAME_RAW;
+	*off = c->window_off / FORMAT_FRAME_RAW * FORMAT_FRAME_RAW;
+	uint64_t end = min_of((last + 1) * FORMAT_FRAME_RAW, s->raw_len);
+	return framed_read((struct bytes){s->p, s->len}, s->raw_len, *off, end - *off, out);
+}
+
 void index_layer(const struct index *ix, uint32_t i, struct index_layer *out)
 {
 	BUG_ON(i >= ix->info.n_layers);

@@ -181,6 +181,10 @@ uint64_t index_table_xxh3(const struct index *ix);
  * not decompress, -ENOMEM.
  */
 err_t index_chunk_window(const struct index *ix, const struct chunk *c, struct buf *out) must_check;
+/* index_windows_around - all windows that are decompressed together with that of a chunk, which has
+ * one, appended to an empty buffer; *off is the window_off of its first byte. Errors as above. */
+err_t index_windows_around(const struct index *ix, const struct chunk *c, uint64_t *off,
+			   struct buf *out) must_check;
 
 /* Image index only. */
 struct index_layer {

@@ -124,21 +124,24 @@ static void check_group(const struct fixture *f, struct chunk_table *t, uint32_t
 {
 	uint32_t first = group * f->wire->group_chunks, n = wire_group_len(f->wire, group);
 	auto_buf struct buf all = {0}, of_group = {0};
+	struct chunk_windows near = {0};
 	for (uint32_t i = first; i < first + n; i++) {
 		struct chunk got, want;
-		auto_buf struct buf a = {0}, b = {0};
+		auto_buf struct buf b = {0};
+		struct bytes a;
 		assert_true(chunk_table_has_chunk(t, i));
 		chunk_table_get(t, i, &got);
 		index_chunk(f->w.ix, i, &want);
-		assert_int_equal(chunk_table_window(t, i, &a), 0);
+		assert_int_equal(chunk_table_window(t, i, &near, &a), 0);
 		assert_int_equal(index_chunk_window(f->w.ix, &want, &b), 0);
-		assert_true(bytes_equal(buf_bytes(&a), buf_bytes(&b)));
+		assert_true(bytes_equal(a, buf_bytes(&b)));
 		want.window_off = want.window_len ? all.n : 0;
 		put_raw(&all, b.p, b.n);
 		check_row(&got, &want);
 		assert_int_equal(chunk_table_at(t, want.stream_off), i);
 		assert_int_equal(chunk_table_at(t, want.stream_off + want.stream_len - 1), i);
 	}
+	chunk_windows_fini(&near);
 	assert_int_equal(chunk_table_group_windows(t, group, &of_group), 0);
 	assert_true(bytes_equal(buf_bytes(&of_group), buf_bytes(&all)));
 }
@@ -161,6 +164,7 @@ static void rows_of_an_index(void **state)
 	struct fixture *f = fixture_of(GZIP);
 	struct chunk_table *t = chunk_table_of_index(f->w.ix);
 	uint32_t first, last;
+	struct chunk_windows near = {0};
 	check_info(f, t);
 	assert_null(chunk_table_form(t));
 	assert_null(chunk_table_head(t));
@@ -168,16 +172,18 @@ static void rows_of_an_index(void **state)
 	assert_false(chunk_table_groups(t, 0, 1, &first, &last));
 	for (uint32_t i = 0; i < index_info(f->w.ix)->n_chunks; i++) {
 		struct chunk got, want;
-		auto_buf struct buf a = {0}, b = {0};
+		auto_buf struct buf b = {0};
+		struct bytes a;
 		assert_true(chunk_table_has_chunk(t, i));
 		chunk_table_get(t, i, &got);
 		index_chunk(f->w.ix, i, &want);
 		check_row(&got, &want);
 		assert_int_equal(chunk_table_at(t, want.stream_off), i);
-		assert_int_equal(chunk_table_window(t, i, &a), 0);
+		assert_int_equal(chunk_table_window(t, i, &near, &a), 0);
 		assert_int_equal(index_chunk_window(f->w.ix, &want, &b), 0);
-		assert_true(bytes_equal(buf_bytes(&a), buf_bytes(&b)));
+		assert_true(bytes_equal(a, buf_bytes(&b)));
 	}
+	chunk_windows_fini(&near);
 	chunk_table_free(&t);
 	fixture_free(&f);
 }
@@ -393,7 +399,10 @@ static void rot_is_absence(void **state)
 	do
 		chunk_table_get(f->t, chunk++, &row);
 	while (!row.window_len);
-	assert_int_equal(chunk_table_window(f->t, chunk - 1, &window), -EBADMSG);
+	struct chunk_windows near = {0};
+	struct bytes unused;
+	assert_int_equal(chunk_table_window(f->t, chunk - 1, &near, &unused), -EBADMSG);
+	assert_int_equal(near.raw.n, 0);
 	assert_int_equal(chunk_table_group_windows(f->t, 1, &window), -EBADMSG);
 	assert_int_equal(window.n, 0);
 	arrive(f, 1);

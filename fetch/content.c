@@ -15,6 +15,8 @@
 /* --- the pieces of a read --- */
 
 struct piece {
+	uint32_t row;
+	uint64_t file_off;
 	struct slot *slot; /* NULL: a hole */
 	uint32_t chunk, off;
 	uint32_t n;
@@ -51,6 +53,8 @@ static bool walk_next(struct walk *w, struct piece *out)
 	else
 		piece_of_stream(&w->c->slots[w->c->slot_of_layer[run.layer]], run.stream_off, len,
 				out);
+	out->row = w->row;
+	out->file_off = w->off;
 	out->to = w->to;
 	w->to += out->n;
 	w->off += out->n;
@@ -76,8 +80,12 @@ static bool serve_now(struct content *c, const struct piece *piece)
 		memset(piece->to, 0, piece->n);
 		return true;
 	}
-	if (!read_stored(c, piece->slot, piece->chunk, piece->off, piece->n, piece->to))
-		return false;
+	if (!read_stored(c, piece->slot, piece->chunk, piece->off, piece->n, piece->to)) {
+		if (!share_read(c, piece->row, piece->file_off, piece->n, piece->to))
+			return false;
+		count(&c->counters.store_hits, 1);
+		return true;
+	}
 	around_wanted(&piece->slot->around, piece->chunk);
 	count(&c->counters.store_hits, 1);
 	content_prove_soon(c, (uint32_t)(piece->slot - c->slots));
@@ -440,16 +448,27 @@ static void start_engine(struct content *c, const struct content_options *option
 	c->nothing = chunk_data_new(0);
 	BUG_ON(!c->nothing);
 	c->ahead = ahead_new();
+	c->share = options->share && c->n_slots && !c->image->published ? share_new() : NULL;
 	if (options->profile && c->n_slots) {
 		c->record = record_new(index_info(c->image->tree)->files_size);
 		c->replay = replay_new();
 	}
 }
 
+void content_go_on_warming(struct content *c)
+{
+	if (c->replay && atomic_load_explicit(&c->warm, memory_order_relaxed))
+		content_queue_work(c, 0, PROFILE_LOAD_GROUP);
+}
+
 void content_warm(struct content *c)
 {
-	if (c->replay)
-		content_queue_work(c, 0, PROFILE_LOAD_GROUP);
+	atomic_store_explicit(&c->warm, true, memory_order_relaxed);
+	/* What is here under another layer need not be fetched. */
+	if (share_pending(c))
+		content_queue_work(c, 0, SHARE_LOAD_GROUP);
+	else
+		content_go_on_warming(c);
 }
 
 err_t content_new(struct image *image, const struct content_options *options, struct content **out,
@@ -487,6 +506,7 @@ static void stop_engine(struct content *c)
 	ahead_free(&c->ahead);
 	record_free(&c->record);
 	replay_free(&c->replay);
+	share_free(&c->share);
 }
 
 void content_free(struct content **cp)

@@ -21,6 +21,7 @@ struct content_options {
 	bool neighbours;    /* fetch a few chunks beside missed ones: for programs that run from the
 			       image, not for one who wants a certain file */
 	bool profile;	    /* record what is read first, and replay what was recorded before */
+	bool share;	    /* read files from other layers of the store with the same content */
 	unsigned workers;   /* concurrent fetches; 0: CONTENT_WORKERS */
 	/* Where the state of each layer is shown (enum layer_state), INDEX_LAYERS_MAX of them,
 	 * which must outlive the content; NULL: nowhere. */

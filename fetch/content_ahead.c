@@ -97,8 +97,9 @@ static enum start_end start_chunk(struct content *c, uint32_t slot, uint32_t chu
 
 /* Bytes [*from, to) of a file, which are one extent. Frames that stream bring everything behind
  * them anyway. */
-static enum start_end start_run(struct content *c, const struct extent *run, uint64_t *from,
-				uint64_t to, const struct start *how, struct leads *leads)
+static enum start_end start_run(struct content *c, uint32_t file, const struct extent *run,
+				uint64_t *from, uint64_t to, const struct start *how,
+				struct leads *leads)
 {
 	uint32_t slot = c->slot_of_layer[run->layer];
 	struct chunk row;
@@ -111,10 +112,13 @@ static enum start_end start_run(struct content *c, const struct extent *run, uin
 		chunk_table_get(table, chunk, &row);
 		if (row.codec == CHUNK_ZSTD_INNER && !how->frames)
 			return START_NOTHING;
-		enum start_end came = start_chunk(c, slot, chunk, how, leads);
+		uint64_t next = min_of(row.stream_off + row.stream_len, end);
+		enum start_end came = START_DONE;
+		if (chunk_store_has(c->slots[slot].chunks, chunk) ||
+		    !share_has(c, file, *from, next - at))
+			came = start_chunk(c, slot, chunk, how, leads);
 		if (came != START_DONE)
 			return came;
-		uint64_t next = min_of(row.stream_off + row.stream_len, end);
 		*from += next - at;
 		at = next;
 	}
@@ -136,7 +140,7 @@ enum start_end content_start_range(struct content *c, uint32_t row, uint64_t *fr
 		if (run.hole)
 			*from = end;
 		else
-			came = start_run(c, &run, from, end, how, &leads);
+			came = start_run(c, row, &run, from, end, how, &leads);
 	}
 	leads_submit(c, &leads);
 	return came;

@@ -102,8 +102,10 @@ void around_missed(struct content *c, uint32_t number, uint32_t chunk)
 {
 	struct slot *slot = &c->slots[number];
 	struct leads leads = {.n = 0};
-	/* A profile knows better than a guess. */
-	if (!c->neighbours || replay_runs(c) || !chunk_store_keeps(slot->chunks) ||
+	/* A profile knows better than a guess; and what lies beside a changed file is mostly here
+	 * under another layer. */
+	if (!c->neighbours || replay_runs(c) || share_helps(c) ||
+	    !chunk_store_keeps(slot->chunks) ||
 	    scheduler_queued(c->scheduler, PRIORITY_READAHEAD) >= QUEUE_MAX)
 		return;
 	judge(&slot->around);

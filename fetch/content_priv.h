@@ -61,6 +61,7 @@ struct recent;
 struct ahead;
 struct record;
 struct replay;
+struct share;
 struct frame_run;
 TAILQ_HEAD(frame_run_list, frame_run);
 TAILQ_HEAD(flight_list, flight);
@@ -79,6 +80,7 @@ struct content {
 	struct ahead *ahead;
 	struct record *record;	    /* NULL: no profile is recorded */
 	struct replay *replay;	    /* NULL: none is replayed */
+	struct share *share;	    /* NULL: nothing is read from other layers */
 	struct chunk_data *nothing; /* what a flight for rows lands with */
 
 	struct lock runs_lock;
@@ -87,6 +89,7 @@ struct content {
 
 	/* atomic, relaxed */
 	_Atomic(bool) stopping;
+	_Atomic(bool) warm; /* what nobody has asked for yet may be fetched */
 	_Atomic(bool) any_disproved;
 	_Atomic(int64_t) read_ms; /* when the last read of a published index came */
 	_Atomic(bool) tree_proven;
@@ -98,6 +101,8 @@ struct content {
 
 /* --- content.c --- */
 
+/* content_go_on_warming - the part of content_warm that comes after the look at other layers. */
+void content_go_on_warming(struct content *c);
 /* content_begin - a read whose chunk rows are all there, from its beginning. */
 void content_begin(struct content *c, struct read_request *r);
 /* content_read_done - the end of a read. */
@@ -180,11 +185,12 @@ err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table
 /* --- content_prove.c --- */
 
 /* Flights that stand for work and not for bytes, under the numbers of a slot's groups: its proof;
- * for slot 0, the loading and saving of the image's profile. */
+ * for slot 0, the loading and saving of the image's profile, and a look at other layers. */
 #define PROOF_GROUP	   UINT32_MAX
 #define PROFILE_SAVE_GROUP (UINT32_MAX - 1)
 #define PROFILE_LOAD_GROUP (UINT32_MAX - 2)
-#define WORK_GROUP_FIRST   PROFILE_LOAD_GROUP
+#define SHARE_LOAD_GROUP   (UINT32_MAX - 3)
+#define WORK_GROUP_FIRST   SHARE_LOAD_GROUP
 /* content_queue_work - have a worker do it, behind everything else. */
 void content_queue_work(struct content *c, uint32_t slot, uint32_t group);
 
@@ -233,6 +239,22 @@ void around_wanted(struct around *a, uint32_t chunk);
 /* around_missed - a reader leads the flight of a chunk, which is on its way: perhaps start those of
  * its neighbours. */
 void around_missed(struct content *c, uint32_t slot, uint32_t chunk);
+
+/* --- content_share.c --- */
+
+struct share *share_new(void);
+void share_free(struct share **s);
+/* share_pending - whether other layers are still to be looked through: a read waits for that. */
+bool share_pending(const struct content *c);
+/* share_load - do it; later calls return at once. One caller at a time. Cost: some 10 ms a layer.
+ */
+void share_load(struct content *c);
+/* share_helps - whether there is any layer to read from. */
+bool share_helps(const struct content *c);
+/* share_read - bytes of a file from where the store has the same content under another layer;
+ * share_has - whether that is possible (the map says so). False: it is not. */
+bool share_read(struct content *c, uint32_t row, uint64_t off, uint32_t n, void *p);
+bool share_has(struct content *c, uint32_t row, uint64_t off, uint64_t n);
 
 /* --- content_record.c --- */
 

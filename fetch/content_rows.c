@@ -47,6 +47,9 @@ struct wanted {
 static void needs_of(struct content *c, struct wanted w, need_fn found, void *arg)
 {
 	uint64_t off = w.off, end = w.end;
+	const struct need look = {c->n_slots, SHARE_LOAD_GROUP};
+	if (share_pending(c) && off < end && !found(arg, &look))
+		return;
 	while (off < end) {
 		struct extent run;
 		index_extent(c->image->tree, w.row, off, &run);
@@ -349,6 +352,10 @@ static void run_work(struct content *c, struct slot *slot, struct flight *f)
 		break;
 	case PROFILE_SAVE_GROUP:
 		record_save(c);
+		break;
+	case SHARE_LOAD_GROUP:
+		share_load(c);
+		content_go_on_warming(c);
 		break;
 	default:
 		replay_load(c);

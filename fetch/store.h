@@ -136,6 +136,10 @@ bool chunk_store_keeps(const struct chunk_store *cs);
  * missing. */
 bool chunk_store_complete(struct chunk_store *cs);
 
+/* store_layers_used - layers that have an index and chunks, the ones that got a chunk last first;
+ * returns how many were found, at most `max`. Cost: three system calls a layer of the store. */
+size_t store_layers_used(struct store *s, struct digest *out, size_t max);
+
 /* For `imgfs store du`: disk use (allocated bytes) by kind. */
 struct store_usage {
 	uint64_t documents, indexes, chunks, blobs, other; /* bytes on disk */

@@ -295,6 +295,7 @@ static int run(const struct command *self, int argc, char **argv)
 	m.reference = operands[0];
 	m.content.budget_s = (unsigned)budget;
 	m.content.neighbours = true;
+	m.content.share = true;
 	m.content.profile = !no_profile;
 	m.content.wait_for_ever = strcmp(on_error, "wait") == 0;
 	if (m.common.authfile && (authfile = realpath(m.common.authfile, NULL)))

@@ -253,6 +253,7 @@ void content_read_start(struct content *c, struct read_request *r)
 	count(&c->counters.read_bytes, r->n);
 	content_prove_what_is_here(c);
 	if (r->n) {
+		fill_note(c);
 		record_note(c, r->row, r->off, r->n);
 		replay_note(c, r->row, r->off);
 	}
@@ -424,8 +425,9 @@ static err_t add_layers(struct content *c, struct diag *d)
 static int64_t content_tick(void *arg, int64_t now)
 {
 	struct content *c = arg;
-	int64_t flights_ms = flights_tick(c->flights, now), record_ms = record_tick(c, now);
-	return min_of(flights_ms, record_ms);
+	int64_t next_ms = flights_tick(c->flights, now);
+	next_ms = min_of(next_ms, record_tick(c, now));
+	return min_of(next_ms, fill_tick(c, now));
 }
 
 static void start_engine(struct content *c, const struct content_options *options)
@@ -449,6 +451,8 @@ static void start_engine(struct content *c, const struct content_options *option
 	BUG_ON(!c->nothing);
 	c->ahead = ahead_new();
 	c->share = options->share && c->n_slots && !c->image->published ? share_new() : NULL;
+	if (options->fill != FILL_OFF && c->n_slots)
+		c->fill = fill_new(options->fill);
 	if (options->profile && c->n_slots) {
 		c->record = record_new(index_info(c->image->tree)->files_size);
 		c->replay = replay_new();
@@ -457,8 +461,11 @@ static void start_engine(struct content *c, const struct content_options *option
 
 void content_go_on_warming(struct content *c)
 {
-	if (c->replay && atomic_load_explicit(&c->warm, memory_order_relaxed))
+	if (!atomic_load_explicit(&c->warm, memory_order_relaxed))
+		return;
+	if (c->replay)
 		content_queue_work(c, 0, PROFILE_LOAD_GROUP);
+	fill_start(c);
 }
 
 void content_warm(struct content *c)
@@ -507,6 +514,7 @@ static void stop_engine(struct content *c)
 	record_free(&c->record);
 	replay_free(&c->replay);
 	share_free(&c->share);
+	fill_free(&c->fill);
 }
 
 void content_free(struct content **cp)

@@ -12,6 +12,13 @@
 
 #include <stdatomic.h>
 
+/* Whether what nobody has read yet is fetched, too. */
+enum fill_mode {
+	FILL_OFF,
+	FILL_IDLE, /* while nobody reads */
+	FILL_FULL,
+};
+
 struct content_options {
 	unsigned budget_s;  /* a reader waits at the most this long before an error; 0:
 			     * CONTENT_BUDGET_S
@@ -21,8 +28,9 @@ struct content_options {
 	bool neighbours;    /* fetch a few chunks beside missed ones: for programs that run from the
 			       image, not for one who wants a certain file */
 	bool profile;	    /* record what is read first, and replay what was recorded before */
-	bool share;	    /* read files from other layers of the store with the same content */
-	unsigned workers;   /* concurrent fetches; 0: CONTENT_WORKERS */
+	enum fill_mode fill;
+	bool share;	  /* read files from other layers of the store with the same content */
+	unsigned workers; /* concurrent fetches; 0: CONTENT_WORKERS */
 	/* Where the state of each layer is shown (enum layer_state), INDEX_LAYERS_MAX of them,
 	 * which must outlive the content; NULL: nowhere. */
 	_Atomic(uint8_t) *layer_states;
@@ -36,8 +44,8 @@ struct content;
  * miss. */
 err_t content_new(struct image *image, const struct content_options *options, struct content **out,
 		  struct diag *d) must_check;
-/* content_warm - begin to fetch what nobody has asked for yet: the profile, if there is one. Starts
- * threads. */
+/* content_warm - begin to fetch what nobody has asked for yet: the profile, if there is one,
+ * and the rest, if the options say so. Starts threads. */
 void content_warm(struct content *c);
 /* content_free - fails what is in flight with -EIO, joins all threads; the source is interrupted
  * for good if it was in use. No read may be started any more, and no start or cancel may be under

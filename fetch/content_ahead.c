@@ -89,8 +89,7 @@ static enum start_end start_chunk(struct content *c, uint32_t slot, uint32_t chu
 	struct flight *f = flight_start(c->flights, slot, chunk);
 	if (!f)
 		return START_DONE;
-	f->job.priority = how->priority;
-	f->replayed = how->priority == PRIORITY_PROFILE;
+	f->job.priority = f->began_as = how->priority;
 	leads_add(c, leads, f);
 	return START_DONE;
 }

@@ -130,10 +130,18 @@ static void try_again(struct content *c, struct flight *f, int64_t delay_ms)
 	content_submit(c, &f, 1);
 }
 
+/* What nobody has asked for does not insist. */
+static void warming_failed(struct content *c, const struct flight *f)
+{
+	if (f->began_as == PRIORITY_PROFILE)
+		replay_stop(c);
+	else if (f->began_as == PRIORITY_FILL)
+		fill_pause(c);
+}
+
 void content_refused(struct content *c, struct flight *f)
 {
-	if (f->replayed)
-		replay_stop(c);
+	warming_failed(c, f);
 	f->refusals++;
 	if (f->refusals < REFUSALS_MAX)
 		try_again(c, f, REFUSED_DELAY_MS);
@@ -172,8 +180,7 @@ static int64_t jitter(int64_t delay_ms)
 
 void content_unreachable(struct content *c, struct flight *f, err_t err)
 {
-	if (f->replayed)
-		replay_stop(c);
+	warming_failed(c, f);
 	if (err == -ECANCELED || (is_final(err) && !c->wait_for_ever)) {
 		flight_fail(c->flights, f, told_error(err));
 		return;
@@ -406,4 +413,5 @@ void content_run_batch(void *arg, struct job **jobs, size_t n)
 	else
 		run_chunks(c, jobs, n);
 	replay_feed(c);
+	fill_feed(c);
 }

@@ -62,6 +62,7 @@ struct ahead;
 struct record;
 struct replay;
 struct share;
+struct fill;
 struct frame_run;
 TAILQ_HEAD(frame_run_list, frame_run);
 TAILQ_HEAD(flight_list, flight);
@@ -81,6 +82,7 @@ struct content {
 	struct record *record;	    /* NULL: no profile is recorded */
 	struct replay *replay;	    /* NULL: none is replayed */
 	struct share *share;	    /* NULL: nothing is read from other layers */
+	struct fill *fill;	    /* NULL: nothing is */
 	struct chunk_data *nothing; /* what a flight for rows lands with */
 
 	struct lock runs_lock;
@@ -286,6 +288,20 @@ void replay_feed(struct content *c);
 void replay_stop(struct content *c);
 /* replay_runs - whether it has something to ask for yet. */
 bool replay_runs(const struct content *c);
+
+/* --- content_fill.c --- */
+
+struct fill *fill_new(enum fill_mode mode);
+void fill_free(struct fill **f);
+void fill_start(struct content *c);
+/* fill_note - somebody reads. */
+void fill_note(struct content *c);
+/* fill_feed - go on, as far as there is room in the queue. Cost while it does not run: a load. */
+void fill_feed(struct content *c);
+/* fill_pause - something of it failed: no more is asked for, for a while. */
+void fill_pause(struct content *c);
+/* fill_tick - the timer's look, as record_tick. */
+int64_t fill_tick(struct content *c, int64_t now);
 
 /* --- content_ahead.c --- */
 

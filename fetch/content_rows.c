@@ -137,8 +137,7 @@ static bool start_need(void *arg, const struct need *need)
 	a->missing = true;
 	if (!f)
 		return true;
-	f->job.priority = a->how->priority;
-	f->replayed = a->how->priority == PRIORITY_PROFILE;
+	f->job.priority = f->began_as = a->how->priority;
 	leads_add(a->c, &a->leads, f);
 	return true;
 }

@@ -62,7 +62,7 @@ struct flight {
 	/* fixed after it was entered; slot and chunk are its key. The rest of the job is the
 	 * scheduler's. */
 	struct job job;
-	bool replayed; /* asked for by a profile */
+	enum fetch_priority began_as; /* what it was entered for */
 	/* under the table's lock */
 	enum flight_state state;
 	LIST_ENTRY(flight) in_bucket;

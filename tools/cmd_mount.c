@@ -261,12 +261,26 @@ static int check_words(struct mount_command *m, const char *list, const char *di
 	return err ? cli_fail(m->self, &d) : 0;
 }
 
+static bool fill_mode_of(const char *text, enum fill_mode *out)
+{
+	static const char *const names[] = {
+		[FILL_OFF] = "off", [FILL_IDLE] = "idle", [FILL_FULL] = "full"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		*out = (enum fill_mode)i;
+		if (!strcmp(text, names[i]))
+			return true;
+	}
+	return false;
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct mount_command m = {.self = self, .log_fd = -1};
 	auto_free char *list = NULL;
 	auto_free char *authfile = NULL;
 	const char *on_error = "eio";
+	const char *fill = "off";
 	bool no_profile = false;
 	uint64_t budget = CONTENT_BUDGET_S;
 	char **operands;
@@ -277,6 +291,8 @@ static int run(const struct command *self, int argc, char **argv)
 		{0, "log", OPT_STRING, &m.log, "FILE", "log to a file, not to syslog"},
 		{0, "read-budget", OPT_NUMBER, &budget, "SECONDS",
 		 "a read that can not be served fails after this time (60)"},
+		{0, "fill", OPT_STRING, &fill, "off|idle|full",
+		 "fetch the rest of the image, too: while nobody reads, or at once (off)"},
 		{0, "no-profile", OPT_FLAG, &no_profile, NULL,
 		 "do not record what is read first, nor replay it"},
 		{0, "on-error", OPT_STRING, &on_error, "eio|wait",
@@ -292,6 +308,8 @@ static int run(const struct command *self, int argc, char **argv)
 		return cli_usage_error(self, "--read-budget: 1 to %d seconds", READ_BUDGET_MAX_S);
 	if (strcmp(on_error, "eio") && strcmp(on_error, "wait"))
 		return cli_usage_error(self, "--on-error: 'eio' or 'wait', not '%s'", on_error);
+	if (!fill_mode_of(fill, &m.content.fill))
+		return cli_usage_error(self, "--fill: 'off', 'idle' or 'full', not '%s'", fill);
 	m.reference = operands[0];
 	m.content.budget_s = (unsigned)budget;
 	m.content.neighbours = true;

@@ -119,29 +119,34 @@ static void check_row(const struct chunk *got, const struct chunk *want)
 		    got->stored_left == want->stored_left && got->final_block == want->final_block);
 }
 
-/* The rows and windows of a group are those of the index. */
-static void check_group(const struct fixture *f, struct chunk_table *t, uint32_t group)
+/* Rows and windows are those of the index; @all gets the windows one after the other. */
+static void check_rows(const struct fixture *f, struct chunk_table *t, uint32_t first, uint32_t n,
+		       struct buf *all)
 {
-	uint32_t first = group * f->wire->group_chunks, n = wire_group_len(f->wire, group);
-	auto_buf struct buf all = {0}, of_group = {0};
 	struct chunk_windows near = {0};
 	for (uint32_t i = first; i < first + n; i++) {
 		struct chunk got, want;
-		auto_buf struct buf b = {0};
-		struct bytes a;
+		struct bytes window;
+		auto_buf struct buf wanted = {0};
 		assert_true(chunk_table_has_chunk(t, i));
 		chunk_table_get(t, i, &got);
 		index_chunk(f->w.ix, i, &want);
-		assert_int_equal(chunk_table_window(t, i, &near, &a), 0);
-		assert_int_equal(index_chunk_window(f->w.ix, &want, &b), 0);
-		assert_true(bytes_equal(a, buf_bytes(&b)));
-		want.window_off = want.window_len ? all.n : 0;
-		put_raw(&all, b.p, b.n);
+		assert_int_equal(chunk_table_window(t, i, &near, &window), 0);
+		assert_int_equal(index_chunk_window(f->w.ix, &want, &wanted), 0);
+		assert_true(bytes_equal(window, buf_bytes(&wanted)));
+		want.window_off = want.window_len ? all->n : 0;
+		put_raw(all, wanted.p, wanted.n);
 		check_row(&got, &want);
 		assert_int_equal(chunk_table_at(t, want.stream_off), i);
 		assert_int_equal(chunk_table_at(t, want.stream_off + want.stream_len - 1), i);
 	}
 	chunk_windows_fini(&near);
+}
+
+static void check_group(const struct fixture *f, struct chunk_table *t, uint32_t group)
+{
+	auto_buf struct buf all = {0}, of_group = {0};
+	check_rows(f, t, group * f->wire->group_chunks, wire_group_len(f->wire, group), &all);
 	assert_int_equal(chunk_table_group_windows(t, group, &of_group), 0);
 	assert_true(bytes_equal(buf_bytes(&of_group), buf_bytes(&all)));
 }
@@ -164,26 +169,13 @@ static void rows_of_an_index(void **state)
 	struct fixture *f = fixture_of(GZIP);
 	struct chunk_table *t = chunk_table_of_index(f->w.ix);
 	uint32_t first, last;
-	struct chunk_windows near = {0};
+	auto_buf struct buf all = {0};
 	check_info(f, t);
 	assert_null(chunk_table_form(t));
 	assert_null(chunk_table_head(t));
 	assert_true(chunk_table_whole(t));
 	assert_false(chunk_table_groups(t, 0, 1, &first, &last));
-	for (uint32_t i = 0; i < index_info(f->w.ix)->n_chunks; i++) {
-		struct chunk got, want;
-		auto_buf struct buf b = {0};
-		struct bytes a;
-		assert_true(chunk_table_has_chunk(t, i));
-		chunk_table_get(t, i, &got);
-		index_chunk(f->w.ix, i, &want);
-		check_row(&got, &want);
-		assert_int_equal(chunk_table_at(t, want.stream_off), i);
-		assert_int_equal(chunk_table_window(t, i, &near, &a), 0);
-		assert_int_equal(index_chunk_window(f->w.ix, &want, &b), 0);
-		assert_true(bytes_equal(a, buf_bytes(&b)));
-	}
-	chunk_windows_fini(&near);
+	check_rows(f, t, 0, index_info(f->w.ix)->n_chunks, &all);
 	chunk_table_free(&t);
 	fixture_free(&f);
 }

@@ -9,12 +9,12 @@
 #include "fs/mounts.h"
 #include "fs/session.h"
 #include "fs/stop.h"
+#include "fs/trim.h"
 #include "fs/tune.h"
 #include "tools/cli.h"
 
 #include <fcntl.h>
 #include <limits.h>
-#include <malloc.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -152,7 +152,7 @@ static err_t become_ready(void *arg, struct diag *d)
 		log_to_syslog();
 	m->log_fd = -1;
 	content_warm(m->warm);
-	malloc_trim(0); /* what opening and merging needed is needed no more */
+	trim_memory();
 	return m->foreground ? 0 : daemon_ready(&m->daemon, d);
 }
 

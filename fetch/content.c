@@ -213,6 +213,8 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 		content_read_done(c, r, -EIO);
 		return;
 	}
+	/* A profile knows better than a guess. */
+	bool guesses = !replay_has(c, r->row, r->off);
 	struct leads leads = {.n = 0};
 	struct missed missed = {.n = 0};
 	struct piece piece;
@@ -221,7 +223,7 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 		going = serve_now(c, &piece) || wait_for(c, ticket, &leads, &missed, &piece);
 	leads_submit(c, &leads);
 	ticket_close(c->flights, ticket);
-	for (size_t i = 0; i < missed.n; i++)
+	for (size_t i = 0; guesses && i < missed.n; i++)
 		around_missed(c, missed.chunks[i].slot, missed.chunks[i].chunk);
 }
 
@@ -506,6 +508,10 @@ static void stop_engine(struct content *c)
 	/* Only then can a worker be inside the source. */
 	if (scheduler_started(c->scheduler))
 		source_interrupt(c->image->source);
+	replay_stop(c);
+	fill_stop(c);
+	/* Workers look at the scheduler until they have ended. */
+	scheduler_stop(c->scheduler);
 	scheduler_free(&c->scheduler);
 	flights_free(&c->flights);
 	recent_free(&c->recent);

@@ -86,11 +86,9 @@ static enum start_end start_chunk(struct content *c, uint32_t slot, uint32_t chu
 		return START_NOTHING;
 	if (scheduler_queued(c->scheduler, how->priority) + leads->n >= how->queue_max)
 		return START_FULL;
-	struct flight *f = flight_start(c->flights, slot, chunk);
-	if (!f)
-		return START_DONE;
-	f->job.priority = f->began_as = how->priority;
-	leads_add(c, leads, f);
+	struct flight *f = flight_start(c->flights, slot, chunk, how->priority);
+	if (f)
+		leads_add(c, leads, f);
 	return START_DONE;
 }
 

@@ -89,7 +89,7 @@ static bool guess(struct content *c, uint32_t number, uint32_t chunk, uint64_t *
 	if (row.codec == CHUNK_ZSTD_INNER || row.blob_len > *room)
 		return false;
 	*room -= row.blob_len;
-	struct flight *f = flight_start(c->flights, number, chunk);
+	struct flight *f = flight_start(c->flights, number, chunk, PRIORITY_READAHEAD);
 	if (!f)
 		return false;
 	leads_add(c, leads, f);
@@ -102,10 +102,8 @@ void around_missed(struct content *c, uint32_t number, uint32_t chunk)
 {
 	struct slot *slot = &c->slots[number];
 	struct leads leads = {.n = 0};
-	/* A profile knows better than a guess; and what lies beside a changed file is mostly here
-	 * under another layer. */
-	if (!c->neighbours || replay_runs(c) || share_helps(c) ||
-	    !chunk_store_keeps(slot->chunks) ||
+	/* What lies beside a changed file is mostly here under another layer. */
+	if (!c->neighbours || share_helps(c) || !chunk_store_keeps(slot->chunks) ||
 	    scheduler_queued(c->scheduler, PRIORITY_READAHEAD) >= QUEUE_MAX)
 		return;
 	judge(&slot->around);

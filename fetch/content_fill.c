@@ -71,6 +71,12 @@ void fill_pause(struct content *c)
 	(void)!scheduler_wake_at(c->scheduler, until_ms);
 }
 
+void fill_stop(struct content *c)
+{
+	if (c->fill)
+		atomic_store_explicit(&c->fill->running, false, memory_order_relaxed);
+}
+
 /* When it may go on; in the past: now. */
 static int64_t due_ms(const struct fill *f)
 {
@@ -123,11 +129,9 @@ static enum step fill_chunk(struct content *c, struct fill *f, struct chunk_tabl
 	    !rows_are_here(c, f->slot, table, f->chunk))
 		return STEP_WAIT;
 	chunk_table_get(table, f->chunk, &row);
-	struct flight *flight = flight_start(c->flights, f->slot, f->chunk);
-	if (flight) {
-		flight->job.priority = flight->began_as = PRIORITY_FILL;
+	struct flight *flight = flight_start(c->flights, f->slot, f->chunk, PRIORITY_FILL);
+	if (flight)
 		leads_add(c, leads, flight);
-	}
 	/* The run of a frame brings all that follows. */
 	if (row.codec == CHUNK_ZSTD_INNER)
 		return STEP_WAIT;

@@ -278,17 +278,18 @@ static void end_run(struct content *c, struct frame_run *run, err_t err)
 }
 
 /* Aboard a run that is under way, or the first of a new one (then *own is set). False when the
- * chunk has passed and is stored by now. */
-static bool board(struct content *c, struct flight *f, struct frame_run **own)
+ * chunk is stored by now, by a run that has passed it or has ended since; @looked: it was said to
+ * be, and could not be read. */
+static bool board(struct content *c, struct flight *f, bool looked, struct frame_run **own)
 {
 	struct chunk row;
 	chunk_table_get(slot_table(&c->slots[f->job.slot]), f->job.chunk, &row);
 	struct frame_run *fresh = new_run(c, f, &row);
 	lock_take(&c->runs_lock);
 	struct frame_run *run = find_run_locked(c, f->job.slot, row.blob_off);
-	bool look_again = run && f->job.chunk < run->passed &&
+	bool look_again = (run ? f->job.chunk < run->passed : !looked) &&
 			  chunk_store_has(c->slots[f->job.slot].chunks, f->job.chunk);
-	if (!run) {
+	if (!run && !look_again) {
 		run = *own = take(&fresh);
 		TAILQ_INSERT_TAIL(&c->runs, run, link);
 	}
@@ -302,7 +303,7 @@ static bool board(struct content *c, struct flight *f, struct frame_run **own)
 void content_run_frame(struct content *c, struct flight *f)
 {
 	struct frame_run *own = NULL;
-	while (!board(c, f, &own))
+	for (bool looked = false; !board(c, f, looked, &own); looked = true)
 		if (content_arrive_stored(c, f))
 			return;
 	if (!own)

@@ -288,6 +288,8 @@ void replay_feed(struct content *c);
 void replay_stop(struct content *c);
 /* replay_runs - whether it has something to ask for yet. */
 bool replay_runs(const struct content *c);
+/* replay_has - whether it is under way and has the place of a read. */
+bool replay_has(const struct content *c, uint32_t row, uint64_t off);
 
 /* --- content_fill.c --- */
 
@@ -300,6 +302,8 @@ void fill_note(struct content *c);
 void fill_feed(struct content *c);
 /* fill_pause - something of it failed: no more is asked for, for a while. */
 void fill_pause(struct content *c);
+/* fill_stop - the end of the content. */
+void fill_stop(struct content *c);
 /* fill_tick - the timer's look, as record_tick. */
 int64_t fill_tick(struct content *c, int64_t now);
 

@@ -191,12 +191,12 @@ static void index_the_rest(struct content *c)
 			return;
 	}
 	for (uint32_t i = 0; i < c->n_slots; i++) {
-		struct flight *f = slot_table(&c->slots[i])
-					   ? NULL
-					   : flight_start(c->flights, c->n_slots + i, 0);
+		struct flight *f =
+			slot_table(&c->slots[i])
+				? NULL
+				: flight_start(c->flights, c->n_slots + i, 0, PRIORITY_FILL);
 		if (!f)
 			continue;
-		f->job.priority = PRIORITY_FILL;
 		content_submit(c, &f, 1);
 	}
 }
@@ -212,10 +212,9 @@ static void fetch_again(struct content *c, struct slot *slot)
 	for (uint32_t i = 0; i < chunk_table_info(slot_table(slot))->n_chunks; i++) {
 		struct flight *f = chunk_store_has(slot->chunks, i)
 					   ? NULL
-					   : flight_start(c->flights, number, i);
+					   : flight_start(c->flights, number, i, PRIORITY_FILL);
 		if (!f)
 			continue;
-		f->job.priority = PRIORITY_FILL;
 		leads_add(c, &leads, f);
 	}
 	leads_submit(c, &leads);

@@ -106,7 +106,9 @@ void replay_load(struct content *c)
 	struct diag d = DIAG_INIT;
 	enum profile_origin origin;
 	auto_buf struct buf text = {0};
-	if (r->profile.ranges || image_profile_get(c->image, false, &text, &origin) ||
+	/* Late, the mount would replay what it has just recorded. */
+	if (r->profile.ranges || atomic_load_explicit(&c->stopping, memory_order_relaxed) ||
+	    image_profile_get(c->image, false, &text, &origin) ||
 	    profile_read(c->image->tree, buf_bytes(&text), &r->profile, &d))
 		return;
 	if (r->profile.n == 0 || !make_tables(r))
@@ -144,13 +146,18 @@ static void feed_chunks(struct content *c, struct replay *r, uint64_t target)
 	while (r->next < p->n && replay_runs(c)) {
 		const struct profile_range *range = &p->ranges[r->next];
 		uint64_t from = range->off + r->from;
-		if (r->end[r->next] - range->len + r->from >= target)
+		uint64_t begun = r->end[r->next] - range->len + r->from;
+		if (begun >= target)
 			return;
-		enum start_end came = content_start_range(c, range->row, &from,
-							  range->off + range->len, &how_to_start);
+		uint64_t to = from + min_of(range->len - r->from, target - begun);
+		enum start_end came = content_start_range(c, range->row, &from, to, &how_to_start);
 		if (came == START_FULL || came == START_NO_ROWS) {
 			r->from = from - range->off;
 			return;
+		}
+		if (came == START_DONE && to < range->off + range->len) {
+			r->from = to - range->off;
+			continue;
 		}
 		r->next++;
 		r->from = 0;
@@ -192,6 +199,11 @@ static uint64_t place_of(const struct replay *r, uint32_t row, uint64_t off)
 			return r->end[at - 1];
 	}
 	return 0;
+}
+
+bool replay_has(const struct content *c, uint32_t row, uint64_t off)
+{
+	return replay_runs(c) && place_of(c->replay, row, off) != 0;
 }
 
 void replay_note(struct content *c, uint32_t row, uint64_t off)

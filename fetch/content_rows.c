@@ -132,13 +132,12 @@ struct ahead_needs {
 static bool start_need(void *arg, const struct need *need)
 {
 	struct ahead_needs *a = arg;
-	struct flight *f =
-		a->how->fetches ? flight_start(a->c->flights, need->slot, need->group) : NULL;
 	a->missing = true;
-	if (!f)
+	if (!a->how->fetches)
 		return true;
-	f->job.priority = f->began_as = a->how->priority;
-	leads_add(a->c, &a->leads, f);
+	struct flight *f = flight_start(a->c->flights, need->slot, need->group, a->how->priority);
+	if (f)
+		leads_add(a->c, &a->leads, f);
 	return true;
 }
 
@@ -336,10 +335,9 @@ static void fetch_groups(struct content *c, const struct slot *slot, struct flig
 
 void content_queue_work(struct content *c, uint32_t slot, uint32_t group)
 {
-	struct flight *f = flight_start(c->flights, c->n_slots + slot, group);
+	struct flight *f = flight_start(c->flights, c->n_slots + slot, group, PRIORITY_FILL);
 	if (!f)
 		return;
-	f->job.priority = PRIORITY_FILL;
 	content_submit(c, &f, 1);
 }
 

@@ -111,7 +111,7 @@ static struct flight *enter_locked(struct flight_table *t, uint32_t slot, uint32
 	struct flight *f = new_of(struct flight);
 	f->job.slot = slot;
 	f->job.chunk = chunk;
-	f->job.priority = priority;
+	f->job.priority = f->began_as = priority;
 	TAILQ_INIT(&f->parts);
 	LIST_INSERT_HEAD(bucket_of(t, slot, chunk), f, in_bucket);
 	return f;
@@ -343,12 +343,13 @@ enum join_result flight_join(struct flight_table *t, struct ticket *ticket, uint
 	return result;
 }
 
-struct flight *flight_start(struct flight_table *t, uint32_t slot, uint32_t chunk)
+struct flight *flight_start(struct flight_table *t, uint32_t slot, uint32_t chunk,
+			    enum fetch_priority priority)
 {
 	lock_take(&t->lock);
 	struct flight *f = NULL;
 	if (!t->closed && !find_locked(t, slot, chunk))
-		f = enter_locked(t, slot, chunk, PRIORITY_READAHEAD);
+		f = enter_locked(t, slot, chunk, priority);
 	lock_drop(&t->lock);
 	return f;
 }

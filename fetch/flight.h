@@ -129,8 +129,9 @@ void ticket_close(struct flight_table *t, struct ticket *ticket);
  * being copied right now are waited for by the ticket, not by the caller. */
 void ticket_abort(struct flight_table *t, void **owner, err_t err);
 
-/* flight_start - a flight nobody waits for yet (read-ahead); NULL when there is one already. */
-struct flight *flight_start(struct flight_table *t, uint32_t slot, uint32_t chunk);
+/* flight_start - a flight nobody waits for yet; NULL when there is one already. */
+struct flight *flight_start(struct flight_table *t, uint32_t slot, uint32_t chunk,
+			    enum fetch_priority priority);
 
 /*
  * flight_patience - whether anybody waits, and until when (INT64_MAX: for ever) the most patient of

@@ -53,7 +53,12 @@ static err_t get_named(struct image *image, char *name, struct buf *text)
 	auto_free char *owned = name;
 	auto_buf struct buf packed = {0};
 	err_t err = store_profile_get(image->store, owned, &packed);
-	return err ? err : unpack(buf_bytes(&packed), text);
+	if (err)
+		return err;
+	err = unpack(buf_bytes(&packed), text);
+	if (err == -ENOENT)
+		store_profile_drop(image->store, owned);
+	return err;
 }
 
 static err_t fetch(struct image *image, struct buf *packed, struct diag *d)
@@ -114,7 +119,9 @@ err_t image_profile_put(struct image *image, struct bytes text)
 {
 	auto_free char *own = own_name(image), *repository = repository_name(image);
 	auto_buf struct buf packed = {0};
-	err_t err = profile_pack(text, &packed);
+	err_t err = text.n > PROFILE_TEXT_MAX ? -E2BIG : profile_pack(text, &packed);
+	if (!err && packed.n > PROFILE_PACKED_MAX)
+		err = -E2BIG;
 	if (!err)
 		err = store_profile_put(image->store, own, buf_bytes(&packed));
 	if (!err)

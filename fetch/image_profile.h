@@ -27,7 +27,8 @@ const char *profile_origin_name(enum profile_origin o);
  */
 err_t image_profile_get(struct image *image, bool own_only, struct buf *text,
 			enum profile_origin *origin) must_check;
-/* image_profile_put - keep a text for the image and its repository; -errno of the store. */
+/* image_profile_put - keep a text for the image and its repository; -errno of the store,
+ * -E2BIG. */
 err_t image_profile_put(struct image *image, struct bytes text) must_check;
 /* image_profile_drop - forget both. */
 void image_profile_drop(struct image *image);

@@ -2,7 +2,9 @@
  * Published forms as a whole: fetched, compared with their digests, and kept.
  */
 #include "fetch/image_priv.h"
+#include "fetch/image_profile.h"
 #include "fetch/image_publish.h"
+#include "fetch/log.h"
 
 #include <string.h>
 
@@ -94,6 +96,15 @@ static void tree_part(const struct image *image, struct publish_part *part)
 	part->sizes.tree = part->sizes.total - min_of(part->sizes.head, part->sizes.total);
 }
 
+/* Advice: without it nothing is missing. */
+static void pull_profile(struct image *image)
+{
+	auto_buf struct buf text = {0};
+	enum profile_origin origin;
+	if (image_profile_get(image, false, &text, &origin))
+		log_debug("profile.none", "published=%d", image->artifact.profile.digest.alg != 0);
+}
+
 err_t image_pull(struct image *image, void (*progress)(void *arg, const struct publish_part *part),
 		 void *arg, struct diag *d)
 {
@@ -110,6 +121,8 @@ err_t image_pull(struct image *image, void (*progress)(void *arg, const struct p
 		if (!err && progress)
 			progress(arg, &part);
 	}
+	if (!err)
+		pull_profile(image);
 	if (!err && progress) {
 		tree_part(image, &part);
 		part.was_there = had_tree;

@@ -90,9 +90,10 @@ static err_t append_escaped(struct buf *text, struct bytes b)
 static err_t append_path(const struct names *names, const struct place *file, struct buf *text)
 {
 	const struct place *up[PATH_DEPTH_MAX]; /* from the file to the root */
-	size_t depth = 0;
+	size_t depth = 0, n = 0;
 	for (const struct place *at = file;; at = &names->dirs[at->dir]) {
-		if (depth == ARRAY_LEN(up))
+		n += at->name.n + 1;
+		if (depth == ARRAY_LEN(up) || n > PATH_BYTES_MAX)
 			return -E2BIG;
 		up[depth++] = at;
 		if (at->dir == 0)
@@ -220,8 +221,10 @@ static err_t read_lines(const struct index *tree, struct bytes text, struct prof
 	err_t err = 0;
 	for (*number = 1; text.n && !err; ++*number) {
 		const uint8_t *end = memchr(text.p, '\n', text.n);
-		if (!end || *number > PROFILE_RANGES_MAX)
+		if (!end || *number > PROFILE_RANGES_MAX) {
+			++*number;
 			return -EBADMSG;
+		}
 		struct bytes line = {text.p, (size_t)(end - text.p)};
 		err = read_line(tree, line, out);
 		text = (struct bytes){end + 1, text.n - line.n - 1};

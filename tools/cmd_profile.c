@@ -115,6 +115,9 @@ static const struct command profile_set = {
 	.name = "profile set",
 	.synopsis = "REF FILE|-",
 	.summary = "Replace the profile of an image by a text as 'imgfs profile show' prints it",
+	.details =
+		"A start that reads something else replaces it again, unless it was mounted with\n"
+		"--no-profile, which replays nothing either.",
 	.run = run_set,
 };
 

@@ -24,6 +24,7 @@ from registry import LOG_LAG_S, Registry
 TYPE = "application/vnd.imgfs.index.v1"
 TREE = "application/vnd.imgfs.tree.v1"
 FORM = "application/vnd.imgfs.layer.v1"
+PROFILE = "application/vnd.imgfs.profile.v1"
 LAYER_OF = "vnd.imgfs.layer"
 SIGNATURE = "vnd.imgfs.signature."
 NAMED = "vnd.imgfs.index"  # an annotation that binds
@@ -106,6 +107,7 @@ def statement_of(manifest):
              f"image {tree['digest']} {tree['size']}"]
     lines += [f"layer {part['annotations'][LAYER_OF]} {part['digest']} {part['size']}"
               for part in manifest["layers"] if part["mediaType"] == FORM]
+    lines += [f"profile {part['digest']} {part['size']}" for part in manifest["layers"] if part["mediaType"] == PROFILE]
     return "".join(line + "\n" for line in lines)
 
 

@@ -387,17 +387,23 @@ static inline void world_empty_store(struct world *w)
 	w->image.store = w->store;
 }
 
-/* world_content - a reader of the image. */
-static inline struct content *world_content(struct world *w, unsigned budget_s, bool wait_for_ever)
+/* world_content_with - a reader of the image; world_content - with the usual options. */
+static inline struct content *world_content_with(struct world *w,
+						 const struct content_options *options)
 {
-	const struct content_options options = {.budget_s = budget_s,
-						.wait_for_ever = wait_for_ever};
 	struct content *c = NULL;
 	lock_take(&w->lock);
 	w->interrupted = false;
 	lock_drop(&w->lock);
-	assert_int_equal(content_new(&w->image, &options, &c, NULL), 0);
+	assert_int_equal(content_new(&w->image, options, &c, NULL), 0);
 	return c;
+}
+
+static inline struct content *world_content(struct world *w, unsigned budget_s, bool wait_for_ever)
+{
+	const struct content_options options = {.budget_s = budget_s,
+						.wait_for_ever = wait_for_ever};
+	return world_content_with(w, &options);
 }
 
 /* world_check_read - read and compare with the stream. */

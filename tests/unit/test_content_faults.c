@@ -216,8 +216,8 @@ static void a_failed_read_ahead_fails_nobody(void **state)
 	atomic_store(&w->script.error, -ECONNREFUSED);
 	atomic_store(&w->script.failures, 1);
 	index_extent(w->image.tree, world_row(w, 0, BIG), 0, &run);
-	struct flight *f =
-		flight_start(c->flights, 0, index_chunk_at(w->layers[0], run.stream_off));
+	struct flight *f = flight_start(c->flights, 0, index_chunk_at(w->layers[0], run.stream_off),
+					PRIORITY_READAHEAD);
 	assert_non_null(f);
 	content_submit(c, &f, 1);
 	while (atomic_load(&w->script.opens) == 0)

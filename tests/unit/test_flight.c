@@ -287,10 +287,10 @@ static void read_ahead_waits_for_nobody(void **state)
 	(void)state;
 	struct flight_table *t = table_new(60000);
 	struct reader r;
-	struct flight *f = flight_start(t, 1, 1), *unused = NULL;
+	struct flight *f = flight_start(t, 1, 1, PRIORITY_READAHEAD), *unused = NULL;
 	struct chunk_data *data = NULL;
 	assert_non_null(f);
-	assert_null(flight_start(t, 1, 1));
+	assert_null(flight_start(t, 1, 1, PRIORITY_READAHEAD));
 	assert_int_equal(f->job.priority, PRIORITY_READAHEAD);
 	assert_false(flight_drop_unwanted(t, f));
 	struct ticket *ticket = start(t, &r);
@@ -310,8 +310,8 @@ static void a_failed_read_ahead_is_forgotten(void **state)
 	struct reader r;
 	struct flight *f = NULL;
 	struct chunk_data *data = NULL;
-	flight_fail(t, flight_start(t, 1, 1), -ENOENT);
-	assert_true(flight_fail_unwaited(t, flight_start(t, 1, 1), -EIO));
+	flight_fail(t, flight_start(t, 1, 1, PRIORITY_READAHEAD), -ENOENT);
+	assert_true(flight_fail_unwaited(t, flight_start(t, 1, 1, PRIORITY_READAHEAD), -EIO));
 	struct ticket *ticket = start(t, &r);
 	assert_int_equal(join(t, ticket, &r, 1, 0, 1, &f, &data), JOIN_LEADS);
 	ticket_close(t, ticket);
@@ -387,7 +387,7 @@ static void the_end_is_for_all(void **state)
 	assert_int_equal(join(t, ticket, &late, 0, 0, 1, &f[0], &data), JOIN_FAILED);
 	ticket_close(t, ticket);
 	assert_int_equal(late.err, -EIO);
-	assert_null(flight_start(t, 1, 9));
+	assert_null(flight_start(t, 1, 9, PRIORITY_READAHEAD));
 	flights_free(&t);
 }
 

@@ -394,7 +394,8 @@ err_t http_read(struct http_transfer *t, void *p, size_t n, size_t *got, struct 
 	pthread_mutex_lock(&t->http->lock);
 	/* TLS gives 16 KiB at a time: to be woken for each costs more than to copy them. */
 	t->wanted = min_of(n, (size_t)HTTP_BODY_BUFFER / 2);
-	while (t->body_n < t->wanted && t->phase == HTTP_BODY && in_time)
+	while (t->body_n < t->wanted && !(t->paused && t->body_n) && t->phase == HTTP_BODY &&
+	       in_time)
 		in_time = wait_locked(t);
 	if (t->body_n)
 		*got = take_body_locked(t, p, n);

@@ -160,6 +160,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 		result = 0;
 	} else if (n > HTTP_BODY_BUFFER - t->body_n) {
 		t->paused = true;
+		pthread_cond_signal(&t->changed);
 		result = CURL_WRITEFUNC_PAUSE;
 	} else {
 		append_body_locked(t, p, n);

@@ -463,7 +463,7 @@ static void start_engine(struct content *c, const struct content_options *option
 
 void content_go_on_warming(struct content *c)
 {
-	if (!atomic_load_explicit(&c->warm, memory_order_relaxed))
+	if (!atomic_load(&c->warm))
 		return;
 	if (c->replay)
 		content_queue_work(c, 0, PROFILE_LOAD_GROUP);
@@ -472,7 +472,7 @@ void content_go_on_warming(struct content *c)
 
 void content_warm(struct content *c)
 {
-	atomic_store_explicit(&c->warm, true, memory_order_relaxed);
+	atomic_store(&c->warm, true); /* before the look at the other layers: see share_load */
 	/* What is here under another layer need not be fetched. */
 	if (share_pending(c))
 		content_queue_work(c, 0, SHARE_LOAD_GROUP);

@@ -13,6 +13,7 @@
 #define FILL_QUEUE_MAX BATCH_MAX
 #define IDLE_MS	       3000  /* nobody has read for so long */
 #define PAUSE_MS       30000 /* after a failure */
+#define LOOK_AGAIN_MS  5000  /* should nothing that ends feed it */
 #define NEXT_PASS_MS   1000
 #define GROUPS_AHEAD   8 /* groups of rows that are asked for together */
 
@@ -99,19 +100,26 @@ enum step {
 	STEP_PAUSE,
 };
 
+/* Where a frame ends is looked for in the whole table (content_frame.c). */
+static bool has_rows(const struct chunk_table *table, uint32_t chunk)
+{
+	return chunk_table_info(table)->codec == BLOB_ZSTD ? chunk_table_whole(table)
+							   : chunk_table_has_chunk(table, chunk);
+}
+
 /* The rows of a chunk of a published index are asked for with those of what follows. */
 static bool rows_are_here(struct content *c, uint32_t slot, struct chunk_table *table,
 			  uint32_t chunk)
 {
 	const struct wire_head *head = chunk_table_head(table);
-	if (!head || chunk_table_has_chunk(table, chunk))
+	if (!head || has_rows(table, chunk))
 		return true;
 	uint32_t group = chunk / head->group_chunks, end = group + GROUPS_AHEAD;
 	uint64_t from = head->stream_offs[group];
 	uint64_t to = end < head->n_groups ? head->stream_offs[end]
 					   : chunk_table_info(table)->stream_size;
 	(void)content_rows_ahead(c, slot, from, to - from, &how_to_fill);
-	return chunk_table_has_chunk(table, chunk);
+	return has_rows(table, chunk);
 }
 
 static enum step fill_chunk(struct content *c, struct fill *f, struct chunk_table *table,
@@ -193,6 +201,8 @@ static void feed(struct content *c, struct fill *f)
 		fill_pause(c);
 	else if (came == STEP_ON)
 		end_pass(c, f);
+	else
+		(void)!scheduler_wake_at(c->scheduler, now_ms() + LOOK_AGAIN_MS);
 }
 
 void fill_feed(struct content *c)

@@ -251,7 +251,7 @@ bool share_pending(const struct content *c);
 /* share_load - do it; later calls return at once. One caller at a time. Cost: some 10 ms a layer.
  */
 void share_load(struct content *c);
-/* share_helps - whether there is any layer to read from. */
+/* share_helps - whether a reader has found something in other layers. */
 bool share_helps(const struct content *c);
 /* share_read - bytes of a file from where the store has the same content under another layer;
  * share_has - whether that is possible (the map says so). False: it is not. */

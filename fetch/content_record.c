@@ -102,15 +102,17 @@ static void append_locked(struct record *r, uint32_t bucket, uint32_t row, uint6
 /* True at the first read. */
 static bool note_locked(struct record *r, uint32_t row, uint64_t off, size_t n)
 {
-	bool first = !r->newest, grown = true;
+	bool first = !r->newest, grown = false;
 	if (first && !(r->newest = calloc(BUCKETS, sizeof(*r->newest)))) {
 		atomic_store_explicit(&r->over, true, memory_order_relaxed);
 		return false;
 	}
 	int64_t now = now_ms();
 	uint32_t bucket = (row * 0x9e3779b1u) % BUCKETS;
-	if (!extend_locked(r, bucket, row, off, n, &grown))
+	if (!extend_locked(r, bucket, row, off, n, &grown)) {
 		append_locked(r, bucket, row, off, n);
+		grown = true;
+	}
 	if (first)
 		r->began_ms = now;
 	if (first || grown)

@@ -369,7 +369,8 @@ void content_run_rows(struct content *c, struct job **jobs, size_t n)
 	size_t n_wanted = 0;
 	for (size_t i = 0; i < n; i++) {
 		struct flight *f = flight_of(jobs[i]);
-		if (flight_drop_unwanted(c->flights, f))
+		/* Work is done whether somebody waits for it or not. */
+		if (f->job.chunk < WORK_GROUP_FIRST && flight_drop_unwanted(c->flights, f))
 			continue;
 		if (f->job.chunk >= WORK_GROUP_FIRST)
 			run_work(c, slot, f);

@@ -31,6 +31,8 @@ struct share {
 	/* fixed before `ready` is set */
 	struct donor donors[DONORS_MAX];
 	size_t n;
+
+	_Atomic(bool) served; /* a reader found something in them */
 };
 
 struct share *share_new(void)
@@ -103,7 +105,7 @@ static bool is_of_image(const struct content *c, const struct digest *blob)
 
 bool share_pending(const struct content *c)
 {
-	return c->share && !atomic_load_explicit(&c->share->ready, memory_order_acquire);
+	return c->share && !atomic_load(&c->share->ready);
 }
 
 void share_load(struct content *c)
@@ -119,12 +121,17 @@ void share_load(struct content *c)
 	free(blobs);
 	if (s->n)
 		log_info("content.shared", "layers=%zu", s->n);
-	atomic_store_explicit(&s->ready, true, memory_order_release);
+	atomic_store(&s->ready, true);
+}
+
+static bool has_donors(const struct content *c)
+{
+	return c->share && !share_pending(c) && c->share->n;
 }
 
 bool share_helps(const struct content *c)
 {
-	return c->share && !share_pending(c) && c->share->n;
+	return has_donors(c) && atomic_load_explicit(&c->share->served, memory_order_relaxed);
 }
 
 /* --- finding a file --- */
@@ -184,7 +191,7 @@ static bool use_donor(struct donor *d, const uint8_t *digest, uint64_t size, uin
 static bool use(struct content *c, uint32_t row, uint64_t off, uint64_t n, uint8_t *p)
 {
 	struct inode inode;
-	if (!share_helps(c))
+	if (!has_donors(c))
 		return false;
 	const uint8_t *digest = index_file_digest(c->image->tree, row);
 	if (!digest)
@@ -198,7 +205,10 @@ static bool use(struct content *c, uint32_t row, uint64_t off, uint64_t n, uint8
 
 bool share_read(struct content *c, uint32_t row, uint64_t off, uint32_t n, void *p)
 {
-	return use(c, row, off, n, p);
+	if (!use(c, row, off, n, p))
+		return false;
+	atomic_store_explicit(&c->share->served, true, memory_order_relaxed);
+	return true;
 }
 
 bool share_has(struct content *c, uint32_t row, uint64_t off, uint64_t n)

@@ -3,8 +3,6 @@
  * the order of the blob, until the store has the whole image. With FILL_IDLE only while nobody
  * reads; with FILL_FULL all the time. A source that fails, or a store that keeps nothing, is left
  * alone for a while.
- *
- * One thread feeds the queue at a time; see content_replay.c.
  */
 #include "fetch/content_priv.h"
 
@@ -25,10 +23,8 @@ struct fill {
 	_Atomic(bool) running;
 	_Atomic(int64_t) read_ms;	/* the last read */
 	_Atomic(int64_t) not_before_ms; /* the end of a pause */
-	struct lock lock;
-	/* under lock */
-	bool busy, again;
-	/* the feeder's, who has set busy */
+	struct feeder feeder;
+	/* the feeder's */
 	uint32_t slot, chunk;
 };
 
@@ -36,7 +32,7 @@ struct fill *fill_new(enum fill_mode mode)
 {
 	struct fill *f = new_of(struct fill);
 	f->mode = mode;
-	lock_init(&f->lock);
+	lock_init(&f->feeder.lock);
 	return f;
 }
 
@@ -45,7 +41,7 @@ void fill_free(struct fill **fp)
 	if (!*fp)
 		return;
 	struct fill *f = take(fp);
-	lock_fini(&f->lock);
+	lock_fini(&f->feeder.lock);
 	free(f);
 }
 
@@ -186,8 +182,9 @@ static void end_pass(struct content *c, struct fill *f)
 	log_info("image.complete", "layers=%u", c->n_slots);
 }
 
-static void feed(struct content *c, struct fill *f)
+static void feed(struct content *c)
 {
+	struct fill *f = c->fill;
 	struct leads leads = {.n = 0};
 	enum step came = STEP_ON;
 	if (due_ms(f) > now_ms()) {
@@ -208,21 +205,8 @@ static void feed(struct content *c, struct fill *f)
 void fill_feed(struct content *c)
 {
 	struct fill *f = c->fill;
-	if (!f || !atomic_load_explicit(&f->running, memory_order_relaxed))
-		return;
-	lock_take(&f->lock);
-	f->again = true;
-	bool mine = !f->busy;
-	f->busy = true;
-	while (mine && f->again) {
-		f->again = false;
-		lock_drop(&f->lock);
-		feed(c, f);
-		lock_take(&f->lock);
-	}
-	if (mine)
-		f->busy = false;
-	lock_drop(&f->lock);
+	if (f && atomic_load_explicit(&f->running, memory_order_relaxed))
+		feeder_run(&f->feeder, feed, c);
 }
 
 int64_t fill_tick(struct content *c, int64_t now)

@@ -82,16 +82,18 @@ struct content {
 	struct record *record;	    /* NULL: no profile is recorded */
 	struct replay *replay;	    /* NULL: none is replayed */
 	struct share *share;	    /* NULL: nothing is read from other layers */
-	struct fill *fill;	    /* NULL: nothing is */
+	struct fill *fill;	    /* NULL: the rest of the image is not fetched */
 	struct chunk_data *nothing; /* what a flight for rows lands with */
 
 	struct lock runs_lock;
 	/* under runs_lock; see content_frame.c */
 	struct frame_run_list runs;
 
+	/* atomic: what nobody has asked for yet may be fetched. In one order with share's `ready`
+	 */
+	_Atomic(bool) warm;
 	/* atomic, relaxed */
 	_Atomic(bool) stopping;
-	_Atomic(bool) warm; /* what nobody has asked for yet may be fetched */
 	_Atomic(bool) any_disproved;
 	_Atomic(int64_t) read_ms; /* when the last read of a published index came */
 	_Atomic(bool) tree_proven;
@@ -184,8 +186,6 @@ err_t content_rows_again(struct content *c, const struct slot *slot, uint32_t ch
 err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table *table,
 			struct diag *d) must_check;
 
-/* --- content_prove.c --- */
-
 /* Flights that stand for work and not for bytes, under the numbers of a slot's groups: its proof;
  * for slot 0, the loading and saving of the image's profile, and a look at other layers. */
 #define PROOF_GROUP	   UINT32_MAX
@@ -195,6 +195,8 @@ err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table
 #define WORK_GROUP_FIRST   SHARE_LOAD_GROUP
 /* content_queue_work - have a worker do it, behind everything else. */
 void content_queue_work(struct content *c, uint32_t slot, uint32_t group);
+
+/* --- content_prove.c --- */
 
 /* content_show_state - of all layers of a slot, where states are shown. */
 void content_show_state(struct content *c, const struct slot *slot, enum layer_state state);
@@ -241,6 +243,19 @@ void around_wanted(struct around *a, uint32_t chunk);
 /* around_missed - a reader leads the flight of a chunk, which is on its way: perhaps start those of
  * its neighbours. */
 void around_missed(struct content *c, uint32_t slot, uint32_t chunk);
+
+/* --- content_feed.c --- */
+
+/* One thread at a time feeds a queue; whoever comes meanwhile leaves word that there is more to
+ * look at. */
+struct feeder {
+	struct lock lock;
+	/* under lock */
+	bool busy, again;
+};
+/* feeder_run - call feed(c) until nobody has left word, or leave word for who is at it. No lock is
+ * held in `feed`, which is never called twice at once. */
+void feeder_run(struct feeder *f, void (*feed)(struct content *c), struct content *c);
 
 /* --- content_share.c --- */
 

@@ -4,8 +4,6 @@
  * as the program is seen to follow it: each read that is found in the profile puts the mark up to
  * which it is fetched further ahead, twice as far each time. So a mount that only serves a glance
  * fetches little, and a wrong profile stops by itself.
- *
- * One thread feeds at a time; whoever comes meanwhile leaves word that there is more to look at.
  */
 #include "fetch/content_priv.h"
 
@@ -35,8 +33,8 @@ struct replay {
 	struct lock lock;
 	/* under lock */
 	uint64_t ahead, target;
-	bool busy, again;
-	/* the feeder's, who has set busy */
+	struct feeder feeder;
+	/* the feeder's */
 	size_t next, next_rows;
 	uint64_t from; /* bytes of range `next` that were begun */
 };
@@ -45,6 +43,7 @@ struct replay *replay_new(void)
 {
 	struct replay *r = new_of(struct replay);
 	lock_init(&r->lock);
+	lock_init(&r->feeder.lock);
 	r->ahead = r->target = REPLAY_FIRST;
 	return r;
 }
@@ -58,6 +57,7 @@ void replay_free(struct replay **rp)
 	free(r->end);
 	free(r->first);
 	free(r->another);
+	lock_fini(&r->feeder.lock);
 	lock_fini(&r->lock);
 	free(r);
 }
@@ -165,26 +165,20 @@ static void feed_chunks(struct content *c, struct replay *r, uint64_t target)
 	replay_stop(c);
 }
 
-void replay_feed(struct content *c)
+static void feed(struct content *c)
 {
 	struct replay *r = c->replay;
-	if (!replay_runs(c))
-		return;
 	lock_take(&r->lock);
-	r->again = true;
-	bool mine = !r->busy;
-	r->busy = true;
-	while (mine && r->again) {
-		uint64_t target = r->target;
-		r->again = false;
-		lock_drop(&r->lock);
-		feed_rows(c, r, target);
-		feed_chunks(c, r, target);
-		lock_take(&r->lock);
-	}
-	if (mine)
-		r->busy = false;
+	uint64_t target = r->target;
 	lock_drop(&r->lock);
+	feed_rows(c, r, target);
+	feed_chunks(c, r, target);
+}
+
+void replay_feed(struct content *c)
+{
+	if (replay_runs(c))
+		feeder_run(&c->replay->feeder, feed, c);
 }
 
 /* --- following the reader --- */

@@ -33,6 +33,16 @@ err_t image_keep_index(struct image *image, enum index_kind kind, const struct d
 /* image_tree_agrees - whether a merged tree speaks of the layers of manifest and config. */
 bool image_tree_agrees(const struct image *image, const struct index *tree);
 
+/*
+ * image_fetch_part - a blob of a published index, whole, into an empty buffer; its digest is
+ * checked
+ * @what  for errors: "its tree"
+ * -ENOENT when the image is offline, -EBADMSG for no bytes and for wrong ones; errors of
+ * source_read.
+ */
+err_t image_fetch_part(struct image *image, const struct descriptor *part, const char *what,
+		       int64_t deadline_ms, struct buf *out, struct diag *d) must_check;
+
 /* image_may_fetch - false when image_options.offline forbids to ask the source. */
 bool image_may_fetch(const struct image *image);
 

@@ -61,26 +61,6 @@ static err_t get_named(struct image *image, char *name, struct buf *text)
 	return err;
 }
 
-static err_t fetch(struct image *image, struct buf *packed, struct diag *d)
-{
-	const struct descriptor *desc = &image->artifact.profile;
-	struct digest found;
-	if (!image_may_fetch(image))
-		return fail(d, ERR_NOT_FOUND, -ENOENT, "it is not in the store");
-	err_t err = buf_reserve(packed, desc->size);
-	if (err)
-		return fail_sys(d, ERR_OTHER, err, "a profile");
-	err = source_read_range(image->source, &desc->digest, desc->size, 0, desc->size,
-				now_ms() + FETCH_PROFILE_MS, packed->p, d);
-	if (err)
-		return err;
-	packed->n = desc->size;
-	digest_of(desc->digest.alg, packed->p, packed->n, &found);
-	return digest_equal(&found, &desc->digest)
-		       ? 0
-		       : fail(d, ERR_INTEGRITY, -EBADMSG, "its bytes do not match their digest");
-}
-
 static err_t get_published(struct image *image, struct buf *text)
 {
 	struct diag d = DIAG_INIT;
@@ -88,7 +68,8 @@ static err_t get_published(struct image *image, struct buf *text)
 	auto_free char *name = own_name(image);
 	if (!image->published || !image->artifact.profile.digest.alg)
 		return -ENOENT;
-	err_t err = fetch(image, &packed, &d);
+	err_t err = image_fetch_part(image, &image->artifact.profile, "its profile",
+				     now_ms() + FETCH_PROFILE_MS, &packed, &d);
 	if (err) {
 		if (err != -ECANCELED)
 			log_info("profile.not_fetched", "reason=\"%s\"", d.text);

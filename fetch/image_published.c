@@ -314,25 +314,9 @@ err_t image_find_index(struct image *image, struct diag *d)
 static err_t fetch_tree(struct image *image, struct buf *form, struct diag *d)
 {
 	const struct descriptor *tree = &image->artifact.tree;
-	struct digest found;
-	if (!image_may_fetch(image))
-		return fail(d, ERR_NOT_FOUND, -ENOENT, "it is not in the store");
-	if (tree->size == 0)
-		return fail(d, ERR_INTEGRITY, -EBADMSG, "its tree is empty");
-	err_t err = buf_reserve(form, tree->size);
-	if (err)
-		return fail_sys(d, ERR_OTHER, err, "its tree");
-	err = source_read_range(image->source, &tree->digest, tree->size, 0, tree->size,
-				now_ms() + FETCH_TREE_MS +
-					(int64_t)(tree->size * 1000 / FETCH_TREE_BYTES_PER_S),
-				form->p, d);
-	if (err)
-		return err;
-	form->n = tree->size;
-	digest_of(tree->digest.alg, form->p, form->n, &found);
-	return digest_equal(&found, &tree->digest)
-		       ? 0
-		       : fail(d, ERR_INTEGRITY, -EBADMSG, "the bytes of its tree do not match");
+	int64_t deadline_ms =
+		now_ms() + FETCH_TREE_MS + (int64_t)(tree->size * 1000 / FETCH_TREE_BYTES_PER_S);
+	return image_fetch_part(image, tree, "its tree", deadline_ms, form, d);
 }
 
 /* What a head says of its layer is what manifest and artifact say. */

@@ -8,30 +8,36 @@
 
 #include <string.h>
 
+err_t image_fetch_part(struct image *image, const struct descriptor *part, const char *what,
+		       int64_t deadline_ms, struct buf *out, struct diag *d)
+{
+	struct digest found;
+	if (!image_may_fetch(image))
+		return fail(d, ERR_NOT_FOUND, -ENOENT, "%s is not in the store", what);
+	if (part->size == 0)
+		return fail(d, ERR_INTEGRITY, -EBADMSG, "%s has no bytes", what);
+	err_t err = buf_reserve(out, part->size);
+	if (err)
+		return fail_sys(d, ERR_OTHER, err, "%s", what);
+	err = source_read_range(image->source, &part->digest, part->size, 0, part->size,
+				deadline_ms, out->p, d);
+	if (err)
+		return err;
+	out->n = part->size;
+	digest_of(part->digest.alg, out->p, out->n, &found);
+	return digest_equal(&found, &part->digest)
+		       ? 0
+		       : fail(d, ERR_INTEGRITY, -EBADMSG,
+			      "the bytes of %s do not match their digest", what);
+}
+
 err_t image_fetch_form(struct image *image, const struct artifact_layer *layer, struct buf *out,
 		       struct diag *d)
 {
 	const struct descriptor *form = &layer->form;
-	struct digest found;
 	if (!store_form_read(image->store, &form->digest, form->size, out))
 		return 0;
-	if (form->size == 0)
-		return fail(d, ERR_INTEGRITY, -EBADMSG, "a published index of no bytes");
-	if (!image_may_fetch(image))
-		return fail(d, ERR_NOT_FOUND, -ENOENT, "it is not in the store");
-	err_t err = buf_reserve(out, form->size);
-	if (err)
-		return fail_sys(d, ERR_OTHER, err, "a published index");
-	err = source_read_range(image->source, &form->digest, form->size, 0, form->size, INT64_MAX,
-				out->p, d);
-	if (err)
-		return err;
-	out->n = form->size;
-	digest_of(form->digest.alg, out->p, out->n, &found);
-	return digest_equal(&found, &form->digest)
-		       ? 0
-		       : fail(d, ERR_INTEGRITY, -EBADMSG,
-			      "the bytes of a published index do not match their digest");
+	return image_fetch_part(image, form, "a published index", INT64_MAX, out, d);
 }
 
 /* The lowest layer of the image with this blob. */

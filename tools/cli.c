@@ -149,6 +149,16 @@ static void print_rows(const struct option_row *rows)
 	}
 }
 
+/* Each line of the text, set in. */
+static void print_examples(const char *text)
+{
+	printf("\nExamples:\n");
+	for (const char *end; *text; text = *end ? end + 1 : end) {
+		end = strchrnul(text, '\n');
+		printf("  %.*s\n", (int)(end - text), text);
+	}
+}
+
 static void print_help(const struct parser *p)
 {
 	printf("Usage: imgfs %s %s\n\n%s.\n", p->self->name, p->self->synopsis, p->self->summary);
@@ -161,6 +171,8 @@ static void print_help(const struct parser *p)
 	printf("\nCommon options:\n");
 	print_rows(p->common);
 	printf("  %-22s  %s\n", "--help", "this text");
+	if (p->self->examples)
+		print_examples(p->self->examples);
 }
 
 static _Noreturn void usage(const struct parser *p, const char *what, const char *name,

@@ -57,6 +57,8 @@ struct command {
 	const char *synopsis; /* "[-lR] REF [PATH]" */
 	const char *summary;  /* one line for `imgfs help` */
 	const char *details;  /* a few lines for `imgfs NAME --help`; may be NULL */
+	const char *
+		examples; /* lines: a command to type, or "# what the next one does"; may be NULL */
 	/* returns the exit status; argv[0] is the command's name */
 	int (*run)(const struct command *self, int argc, char **argv);
 };
@@ -140,8 +142,8 @@ int cli_prepare_image(const struct command *self, struct cli_image *ci);
 /* cli_close_image - also for one that was opened only in part or not at all (zeroes). */
 void cli_close_image(struct cli_image *ci);
 
-/* Every command, one file each. */
-extern const struct command cmd_mount, cmd_umount, cmd_status, cmd_ls, cmd_tree, cmd_stat, cmd_cat,
-	cmd_inspect, cmd_index, cmd_profile, cmd_store;
+/* Every command of commands.def, one file each. */
+#define COMMAND(x) extern const struct command cmd_##x;
+#include "tools/commands.def"
 
 #endif

@@ -11,7 +11,7 @@
 
 static int run_help(const struct command *self, int argc, char **argv);
 
-static const struct command cmd_help = {
+const struct command cmd_help = {
 	.name = "help",
 	.synopsis = "[COMMAND [SUBCOMMAND] | exit-codes]",
 	.summary = "Say what a command does, or what an exit status means",
@@ -19,16 +19,18 @@ static const struct command cmd_help = {
 };
 
 static const struct command *const commands[] = {
-	&cmd_mount,   &cmd_umount, &cmd_status,	 &cmd_ls,    &cmd_tree, &cmd_stat, &cmd_cat,
-	&cmd_inspect, &cmd_index,  &cmd_profile, &cmd_store, &cmd_help, NULL,
+#define COMMAND(x) &cmd_##x,
+#include "tools/commands.def"
+	NULL,
 };
 
 static int print_overview(void)
 {
 	printf("Usage: imgfs COMMAND [OPTION...] ...\n\n"
-	       "Look into container images, and mount them, without pulling them.\n\n"
-	       "Commands:\n");
-	cli_list_commands(commands, stdout);
+	       "Look into container images, and mount them, without pulling them.\n");
+#define GROUP(heading) printf("\n" heading ":\n");
+#define COMMAND(x)     cli_list_commands((const struct command *const[]){&cmd_##x, NULL}, stdout);
+#include "tools/commands.def"
 	printf("\n'imgfs COMMAND --help' says more; 'imgfs help exit-codes' lists the exit codes.\n"
 	       "\n"
 	       "REF is HOST/REPOSITORY[:TAG][@DIGEST] or oci:DIRECTORY[:NAME].\n");

@@ -14,10 +14,11 @@ import rows_data
 import rows_growth
 import rows_index
 import rows_start
+import rows_tasks
 import rows_tree
 import world as worlds
 
-MODULES = (rows_start, rows_index, rows_tree, rows_data, rows_growth)
+MODULES = (rows_start, rows_index, rows_tree, rows_data, rows_growth, rows_tasks)
 
 
 def arguments(words):

@@ -1,11 +1,13 @@
 /*
- * Option tables: the rows of one command and the common ones drive the parser and the help text, so
- * that an option exists in both or in neither. Operands are moved to the front of argv as they are
- * found, which lets options stand behind them.
+ * Option tables: the rows of one command and the common ones drive the parser and, through
+ * tools/describe.h, everything that is said about options, so that an option exists in both or in
+ * neither. Operands are moved to the front of argv as they are found, which lets options stand
+ * behind them.
  */
 #include "tools/cli.h"
 
 #include "fetch/log.h"
+#include "tools/help.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -24,11 +26,6 @@ struct parser {
 	int argc;
 	int at; /* the next word */
 };
-
-static bool row_is_last(const struct option_row *row)
-{
-	return !row->short_name && !row->long_name;
-}
 
 static void common_rows(struct common_options *c, struct option_row rows[N_COMMON])
 {
@@ -133,48 +130,6 @@ int cli_flush(const struct command *self, int status)
 	return cli_output_lost(self, status, err);
 }
 
-static void print_rows(const struct option_row *rows)
-{
-	for (; !row_is_last(rows); rows++) {
-		char name[80];
-		int n = 0;
-		if (rows->short_name)
-			n = snprintf(name, sizeof(name), "-%c%s", rows->short_name,
-				     rows->long_name ? ", " : "");
-		if (rows->long_name)
-			n += snprintf(name + n, sizeof(name) - (size_t)n, "--%s", rows->long_name);
-		if (rows->arg_name)
-			snprintf(name + n, sizeof(name) - (size_t)n, " %s", rows->arg_name);
-		printf("  %-22s  %s\n", name, rows->help);
-	}
-}
-
-/* Each line of the text, set in. */
-static void print_examples(const char *text)
-{
-	printf("\nExamples:\n");
-	for (const char *end; *text; text = *end ? end + 1 : end) {
-		end = strchrnul(text, '\n');
-		printf("  %.*s\n", (int)(end - text), text);
-	}
-}
-
-static void print_help(const struct parser *p)
-{
-	printf("Usage: imgfs %s %s\n\n%s.\n", p->self->name, p->self->synopsis, p->self->summary);
-	if (p->self->details)
-		printf("\n%s\n", p->self->details);
-	if (p->rows && !row_is_last(p->rows)) {
-		printf("\nOptions:\n");
-		print_rows(p->rows);
-	}
-	printf("\nCommon options:\n");
-	print_rows(p->common);
-	printf("  %-22s  %s\n", "--help", "this text");
-	if (p->self->examples)
-		print_examples(p->self->examples);
-}
-
 static _Noreturn void usage(const struct parser *p, const char *what, const char *name,
 			    const char *more)
 {
@@ -245,14 +200,9 @@ static void set_value(const struct parser *p, const struct option_row *row, cons
 	}
 }
 
-static bool takes_argument(const struct option_row *row)
-{
-	return row->kind != OPT_FLAG && row->kind != OPT_COUNT;
-}
-
 static const struct option_row *find_long(const struct option_row *rows, const char *name, size_t n)
 {
-	for (; rows && !row_is_last(rows); rows++)
+	for (; rows && !option_row_is_last(rows); rows++)
 		if (rows->long_name && strlen(rows->long_name) == n &&
 		    !memcmp(rows->long_name, name, n))
 			return rows;
@@ -261,7 +211,7 @@ static const struct option_row *find_long(const struct option_row *rows, const c
 
 static const struct option_row *find_short(const struct option_row *rows, char name)
 {
-	for (; rows && !row_is_last(rows); rows++)
+	for (; rows && !option_row_is_last(rows); rows++)
 		if (rows->short_name == name)
 			return rows;
 	return NULL;
@@ -271,10 +221,10 @@ static const char *nearest_option(const struct parser *p, const char *typed)
 {
 	const char *words[64] = {"help"};
 	size_t n = 1;
-	for (const struct option_row *r = p->rows; r && !row_is_last(r); r++)
+	for (const struct option_row *r = p->rows; r && !option_row_is_last(r); r++)
 		if (r->long_name && n < ARRAY_LEN(words) - 1)
 			words[n++] = r->long_name;
-	for (const struct option_row *r = p->common; !row_is_last(r); r++)
+	for (const struct option_row *r = p->common; !option_row_is_last(r); r++)
 		if (n < ARRAY_LEN(words) - 1)
 			words[n++] = r->long_name;
 	return cli_nearest(typed, words);
@@ -307,10 +257,10 @@ static void parse_long(struct parser *p, char *word)
 		row = find_long(p->common, name, n);
 	if (!row)
 		unknown_option(p, word);
-	if (!takes_argument(row) && equals)
+	if (!option_takes_argument(row) && equals)
 		usage(p, "no argument belongs to", row->long_name, "");
 	const char *text = equals ? equals + 1 : NULL;
-	if (takes_argument(row) && !text)
+	if (option_takes_argument(row) && !text)
 		text = next_argument(p, word);
 	set_value(p, row, word, text);
 }
@@ -321,9 +271,13 @@ static void parse_short(struct parser *p, char *word)
 		const struct option_row *row = find_short(p->rows, *at);
 		if (!row)
 			row = find_short(p->common, *at);
+		if (!row && !strcmp(word, "-h")) {
+			p->help = true;
+			return;
+		}
 		if (!row)
 			unknown_option(p, (char[]){'-', *at, '\0'});
-		if (takes_argument(row)) {
+		if (option_takes_argument(row)) {
 			set_value(p, row, word, at[1] ? at + 1 : next_argument(p, word));
 			return;
 		}
@@ -347,7 +301,10 @@ int cli_parse(const struct command *self, int argc, char **argv, const struct op
 	struct parser p = {.self = self, .rows = rows, .argv = argv, .argc = argc, .at = 1};
 	int n = 0;
 	bool options = true;
-	common_rows(common, p.common);
+	if (common)
+		common_rows(common, p.common);
+	struct description about = {self, rows, common ? p.common : NULL, NULL};
+	described(&about);
 	while (p.at < argc) {
 		char *word = argv[p.at++];
 		if (!options || word[0] != '-' || !word[1])
@@ -360,12 +317,14 @@ int cli_parse(const struct command *self, int argc, char **argv, const struct op
 			parse_short(&p, word);
 	}
 	if (p.help) {
-		print_help(&p);
+		help_print(NULL, &about);
 		exit(cli_flush(self, 0));
 	}
 	if (n + 1 < argc)
 		argv[1 + n] = NULL;
 	*operands = argv + 1;
+	if (!common)
+		return n;
 	if (common->trust_index && strcmp(common->trust_index, "any"))
 		exit(cli_usage_error(self, "--trust-index takes 'any', not '%s'",
 				     common->trust_index));

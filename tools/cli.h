@@ -2,8 +2,10 @@
  * cli - what the subcommands share: one table of commands, one table of options each, one way to
  * fail
  *
- * A command is a row of the table in tools/imgfs.c. Its options are rows too; --help, usage errors
- * and parsing come from them, so that they can not differ.
+ * A command is a row of the table in tools/commands.def. Its options are rows too; parsing, usage
+ * errors, --help, manual pages and completions come from them (tools/describe.h), so that they can
+ * not differ. A word of a synopsis or of an option's argument says what may stand there, in
+ * completions too: see tools/complete.c.
  */
 #ifndef IMGFS_TOOLS_CLI_H
 #define IMGFS_TOOLS_CLI_H
@@ -67,10 +69,12 @@ struct command {
  * cli_parse - options of one command and the common ones, in any order with the operands ("--" ends
  * options)
  * @rows     the command's own options, ended by a row of zeroes; may be NULL
+ * @common   NULL: the command has no common options
  * @operands where the operands go: argv is permuted, *operands points at the first, a NULL stands
  *           behind the last
- * Returns the number of operands. Sets the log level from -v and -q. On --help prints the help and
- * exits 0. On a usage error prints one line that points to "imgfs NAME --help", exits 2.
+ * Returns the number of operands. Sets the log level from -v and -q. On --help, and on -h where
+ * that is none of the command's options, prints the help and exits 0. On a usage error prints one
+ * line that points to "imgfs NAME --help", exits 2.
  */
 int cli_parse(const struct command *self, int argc, char **argv, const struct option_row *rows,
 	      struct common_options *common, char ***operands);
@@ -115,7 +119,12 @@ void cli_ignore_sigpipe(void);
 int cli_dispatch(const struct command *parent, const struct command *const *table, int argc,
 		 char **argv);
 
-/* cli_list_commands - the table as text, one line a command. */
+/* cli_unknown_command - the usage error for a name that is not in the table; exit status 2
+ * (returned). */
+int cli_unknown_command(const struct command *parent, const struct command *const *table,
+			const char *typed);
+
+/* cli_list_commands - the table as text: names and summaries, fitted to the width. */
 void cli_list_commands(const struct command *const *table, FILE *out);
 
 /* cli_nearest - the word of a NULL-terminated list that is probably meant by `typed`; NULL when

@@ -1,8 +1,12 @@
 /*
  * The imgfs command: one table of commands, and what is said about them and about the program.
  */
-#include "tools/cli.h"
+#include "tools/complete.h"
+#include "tools/help.h"
 #include "tools/interrupt.h"
+#include "tools/manual.h"
+#include "tools/terminal.h"
+#include "tools/topics.h"
 #include "tools/version.h"
 
 #include <fcntl.h>
@@ -13,8 +17,14 @@ static int run_help(const struct command *self, int argc, char **argv);
 
 const struct command cmd_help = {
 	.name = "help",
-	.synopsis = "[COMMAND [SUBCOMMAND] | exit-codes]",
+	.synopsis = "[COMMAND [SUBCOMMAND] | TOPIC]",
 	.summary = "Say what a command does, or what an exit status means",
+	.details = "Topics are exit-codes, environment and files. The same texts stand in manual "
+		   "pages:\n"
+		   "'man imgfs', 'man imgfs-ls', and so on.",
+	.examples = "imgfs help mount\n"
+		    "imgfs help index build\n"
+		    "imgfs help exit-codes",
 	.run = run_help,
 };
 
@@ -24,54 +34,76 @@ static const struct command *const commands[] = {
 	NULL,
 };
 
+/* A heading of `imgfs help`, or a command under it. */
+static const struct manual_entry entries[] = {
+#define GROUP(heading) {heading, NULL},
+#define COMMAND(x)     {NULL, &cmd_##x},
+#include "tools/commands.def"
+	{0},
+};
+
+static void print_line(const char *text)
+{
+	help_paragraph(stdout, text, strlen(text), 0, 0, terminal_width(STDOUT_FILENO));
+}
+
+static void print_entry(const struct manual_entry *entry)
+{
+	if (!entry->heading) {
+		cli_list_commands((const struct command *const[]){entry->command, NULL}, stdout);
+		return;
+	}
+	auto_free char *heading = xasprintf("%s:", entry->heading);
+	printf("\n");
+	print_line(heading);
+}
+
 static int print_overview(void)
 {
-	printf("Usage: imgfs COMMAND [OPTION...] ...\n\n"
-	       "Look into container images, and mount them, without pulling them.\n");
-#define GROUP(heading) printf("\n" heading ":\n");
-#define COMMAND(x)     cli_list_commands((const struct command *const[]){&cmd_##x, NULL}, stdout);
-#include "tools/commands.def"
-	printf("\n'imgfs COMMAND --help' says more; 'imgfs help exit-codes' lists the exit codes.\n"
-	       "\n"
-	       "REF is HOST/REPOSITORY[:TAG][@DIGEST] or oci:DIRECTORY[:NAME].\n");
+	printf("Usage: imgfs COMMAND [OPTION...] ...\n\n");
+	print_line("Look into container images, and mount them, without pulling them.");
+	for (const struct manual_entry *entry = entries; entry->heading || entry->command; entry++)
+		print_entry(entry);
+	printf("\n");
+	print_line(
+		"'imgfs COMMAND --help' says more; 'imgfs help exit-codes' lists the exit codes, "
+		"'imgfs help environment' the variables that are read.");
+	printf("\n");
+	print_line("REF is HOST/REPOSITORY[:TAG][@DIGEST] or oci:DIRECTORY[:NAME].");
 	return 0;
 }
 
-static int print_exit_codes(void)
+/* Not listed: a manual page, or a part of one, for scdoc; what the build asks for. */
+static int run_manual(const struct command *self, int argc, char **argv)
 {
-	printf("0    done\n"
-	       "1    any other failure\n"
-	       "2    usage: the command line is wrong\n"
-	       "3    not found: no such image, path or mount\n"
-	       "4    access denied: credentials or permissions\n"
-	       "5    network: no answer, or not a usable one\n"
-	       "6    integrity: bytes that do not match their digest, a malformed image or index\n"
-	       "7    store: the local store can not be read or written\n"
-	       "8    rate limited by the registry\n"
-	       "9    unsupported: a kind of image that imgfs does not know\n"
-	       "130  interrupted (128 + the number of the signal, as a shell shows it)\n");
+	if (argc == 0)
+		manual_list(commands);
+	else if (!manual_print(commands, entries, argv, argc))
+		return cli_usage_error(self, "there is no page '%s'", argv[0]);
 	return 0;
 }
 
 static int run_help(const struct command *self, int argc, char **argv)
 {
-	static char option[] = "--help";
-	char *words[4] = {argv[0]};
-	int n = 1;
-	if (argc > 1 && !strcmp(argv[1], option)) {
-		printf("Usage: imgfs help %s\n\n%s.\n", self->synopsis, self->summary);
-		return 0;
-	}
-	if (argc == 1)
+	char **words;
+	int used, n;
+	if (argc > 1 && !strcmp(argv[1], "--scdoc"))
+		return run_manual(self, argc - 2, argv + 2);
+	n = cli_parse(self, argc, argv, NULL, NULL, &words);
+	const struct topic *topic = n == 1 ? topic_find(words[0]) : NULL;
+	const struct command *command = describe_find(commands, words, n, &used);
+	const struct command *const *table = command ? describe_commands(command) : commands;
+	if (n == 0)
 		return print_overview();
-	if (argc == 2 && !strcmp(argv[1], "exit-codes"))
-		return print_exit_codes();
-	if (argc > 3)
-		return cli_usage_error(self, "too many words");
-	for (int i = 1; i < argc; i++)
-		words[n++] = argv[i];
-	words[n] = option;
-	return cli_dispatch(NULL, commands, n + 1, words);
+	if (topic)
+		topic_print(topic);
+	else if (command && used == n)
+		describe_command(command, help_print, NULL);
+	else if (table)
+		return cli_unknown_command(command, table, words[used]);
+	else
+		return cli_usage_error(self, "'imgfs %s' has no commands", command->name);
+	return 0;
 }
 
 static bool is_one_of(const char *word, const char *a, const char *b)
@@ -91,6 +123,8 @@ static int run(int argc, char **argv)
 	}
 	if (is_one_of(argv[1], "--help", "-h"))
 		return print_overview();
+	if (!strcmp(argv[1], COMPLETE_COMMAND))
+		return complete(commands, argc - 2, argv + 2);
 	if (argv[1][0] == '-') {
 		fprintf(stderr, "imgfs: options follow the command; see 'imgfs help'\n");
 		return ERR_USAGE;

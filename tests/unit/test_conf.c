@@ -39,7 +39,7 @@ static void refused(void **state)
 		{"[repository h*]\n", "f:1: pattern 'h': '*' inside a host"},
 		{"[repository h.io/a*b]\n", "f:1: pattern 'h.io/a*b': '*' stands at the end only"},
 		{"[repository alpine]\n", "f:1: [repository HOST/PATH] takes a repository"},
-		{"[repository a/b]\n", "write 'docker.io/a/b'"},
+		{"[repository a/b]\n", "pattern 'a/b': it does not begin with a host"},
 		{"[repository oci:x]\n", "f:1: pattern 'oci:x'"},
 		{"[default]\n[default]\n", "f:2: line 1 begins the same section"},
 		{"[registry h.io]\n[registry  h.io ]\n", "f:2: line 1 begins the same section"},

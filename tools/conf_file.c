@@ -38,7 +38,7 @@ static err_t take_repository(struct conf_section *s, const char *pattern, struct
 {
 	if (strcmp(pattern, "*") == 0)
 		return fail(d, ERR_USAGE, -EINVAL, "what is for everything stands in [default]");
-	if (!strpbrk(pattern, "/*"))
+	if (!strpbrk(pattern, "/*") && strncmp(pattern, "oci:", 4) != 0)
 		return fail(d, ERR_USAGE, -EINVAL,
 			    "[repository HOST/PATH] takes a repository: for a whole registry write "
 			    "[registry %.200s]",

@@ -42,7 +42,7 @@ static err_t add_key_of_file(struct trust *t, const char *path, struct diag *d)
 {
 	struct public_key *key;
 	struct buf pem = {0};
-	err_t err = trust_read_guarded(path, KEY_FILE_MAX, &pem, d);
+	err_t err = guarded_file_read(path, KEY_FILE_MAX, &pem, d);
 	if (err == -ENOENT || err == -ENOTDIR)
 		(void)fail_sys(d, ERR_USAGE, err, "%s", path);
 	if (!err)
@@ -76,7 +76,7 @@ static err_t apply_file(struct trust *t, const char *path, bool optional, const 
 	struct trust_file f;
 	struct buf text = {0};
 	*applied = false;
-	err_t err = trust_read_guarded(path, TRUST_FILE_MAX, &text, d);
+	err_t err = guarded_file_read(path, TRUST_FILE_MAX, &text, d);
 	if (err) {
 		buf_fini(&text);
 		if (err != -ENOENT && err != -ENOTDIR)
@@ -160,7 +160,7 @@ static err_t read_all(struct trust *t, const char *system_file, const struct tru
 		return err ? err : take_keys(t, o->keys, d);
 	}
 	auto_free char *subject = NULL;
-	err_t err = trust_subject(ref, &subject, d);
+	err_t err = ref_pattern_subject(ref, &subject, d);
 	if (!err)
 		err = apply_files(t, system_file, o->trust_file, subject, d);
 	size_t of_file = t->n;

@@ -4,12 +4,13 @@
 #ifndef IMGFS_FETCH_TRUST_PRIV_H
 #define IMGFS_FETCH_TRUST_PRIV_H
 
+#include "fetch/guarded_file.h"
+#include "fetch/ref_pattern.h"
 #include "fetch/trust.h"
 
 /* One line. It has any, none, or keys; any and keys may stand together. */
 struct trust_entry {
-	char *pattern; /* what a subject is compared with, without the '*' */
-	bool prefix;   /* it had one: anything may follow */
+	struct ref_pattern pattern;
 	bool any, none;
 	char **keys; /* paths of key files; relative ones are joined to the trust file's folder */
 	size_t n_keys, keys_cap;
@@ -29,14 +30,6 @@ err_t trust_file_parse(struct bytes text, const char *path, struct trust_file *o
 void trust_file_fini(struct trust_file *f);
 /* trust_file_match - the one entry that applies, the most specific; NULL: none. */
 const struct trust_entry *trust_file_match(const struct trust_file *f, const char *subject);
-/* trust_subject - what patterns are compared with: "host/repository" or "oci:/real/path". The
- * caller frees. ERR_NOT_FOUND, ERR_DENIED, ERR_OTHER: the directory is not there. */
-err_t trust_subject(const struct ref *ref, char **out, struct diag *d) must_check;
-
-/* trust_read_guarded - a whole file that only root and we could have written. @d is filled, unless
- * there is no such file (-ENOENT, -ENOTDIR). */
-err_t trust_read_guarded(const char *path, size_t limit, struct buf *out,
-			 struct diag *d) must_check;
 /* trust_new_with - trust_new with another system-wide file: tests have no /etc of their own. */
 err_t trust_new_with(const char *system_file, const struct trust_options *o, const struct ref *ref,
 		     struct trust **out, struct diag *d) must_check;

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define N_COMMON 12 /* rows of common_rows, with the one of zeroes */
+#define N_COMMON 13 /* rows of common_rows, with the one of zeroes */
 
 struct parser {
 	const struct command *self;
@@ -47,6 +47,8 @@ static void common_rows(struct common_options *c, struct option_row rows[N_COMMO
 		 "use any published index, whoever made it"},
 		{0, "trust-file", OPT_STRING, &c->trust_file, "FILE",
 		 "who is trusted (default: ~/.config/imgfs/trust, /etc/imgfs/trust)"},
+		{0, "config", OPT_STRING, &c->config, "FILE|none",
+		 "defaults (~/.config/imgfs/imgfs.conf, /etc/imgfs/imgfs.conf)"},
 		{'v', "verbose", OPT_COUNT, &c->verbose, NULL,
 		 "say what is done; twice: every request"},
 		{'q', "quiet", OPT_FLAG, &c->quiet, NULL, "errors only"},

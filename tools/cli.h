@@ -49,6 +49,7 @@ struct common_options {
 	struct option_texts trust_keys; /* --trust-key FILE */
 	const char *trust_index;	/* --trust-index any */
 	const char *trust_file;		/* --trust-file FILE */
+	const char *config;		/* --config FILE|none */
 	bool json;			/* --json, for commands that list it */
 	bool quiet;			/* -q */
 	int verbose;			/* -v, -vv */
@@ -134,18 +135,26 @@ const char *cli_nearest(const char *typed, const char *const *words);
 /* image_options_of - the part of the common options that image_open takes; find_index is set. */
 struct image_options image_options_of(const struct common_options *common);
 
-/* cli_open_image - store, image_open, and (if prepare) image_prepare; 0 or an exit status after
- * cli_fail. */
+struct conf;
 struct cli_image {
 	struct store *store;
 	struct image *image;
+	struct conf *conf;		/* owned; see tools/conf.h */
+	struct common_options in_force; /* the command line's and the conf's together */
 };
+/* cli_open_image - imgfs.conf, store, image_open, and (if prepare) image_prepare; 0 or an exit
+ * status after cli_fail. */
 int cli_open_image(const struct command *self, const struct common_options *common,
 		   const char *reference, bool prepare, struct cli_image *out);
-/* cli_open_image_with - the same with other options than image_options_of gives. */
+/* cli_open_image_with - the same with other options than image_options_of gives; platform, registry
+ * and trust come from `common` and imgfs.conf all the same. */
 int cli_open_image_with(const struct command *self, const struct common_options *common,
 			const struct image_options *options, const char *reference, bool prepare,
 			struct cli_image *out);
+/* cli_open_store - the store that `common` and the [default] of imgfs.conf name, for commands
+ * without a reference; 0 or an exit status after cli_fail. */
+int cli_open_store(const struct command *self, const struct common_options *common,
+		   struct store **out);
 /* cli_prepare_image - image_prepare, ended by Ctrl-C; 0 or an exit status after cli_fail. */
 int cli_prepare_image(const struct command *self, struct cli_image *ci);
 /* cli_close_image - also for one that was opened only in part or not at all (zeroes). */

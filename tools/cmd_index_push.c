@@ -68,7 +68,7 @@ static int push_image(struct push *p, const char *reference, const struct signin
 	status = borrow(p, ci.image);
 	size_t taken = 0;
 	if (!status) {
-		options = image_options_of(&p->common);
+		options = image_options_of(&ci.in_force);
 		image_borrow_around(ci.image, &options, &taken);
 	}
 	if (!status)

@@ -11,7 +11,7 @@
 #include "fs/stop.h"
 #include "fs/trim.h"
 #include "fs/tune.h"
-#include "tools/cli.h"
+#include "tools/conf.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -23,8 +23,6 @@
  * with the most layers. */
 #define DESCRIPTORS_WANTED 8192
 
-#define READ_BUDGET_MAX_S 86400 /* longer waits are --on-error=wait */
-
 struct mount_command {
 	const struct command *self;
 	struct common_options common;
@@ -33,6 +31,7 @@ struct mount_command {
 	const char *reference;
 	char *mountpoint;     /* canonical; owned */
 	const char *log;      /* --log */
+	const char *fsname;   /* --fsname */
 	int log_fd;	      /* -1 without */
 	struct content *warm; /* borrowed: what begins to fetch when the tree can be read */
 	bool foreground;
@@ -131,7 +130,7 @@ static err_t session_make(const struct mount_command *m, struct mount_parts *p, 
 {
 	struct session_options options = {
 		.mountpoint = m->mountpoint,
-		.fsname = p->reference,
+		.fsname = m->fsname ? m->fsname : p->reference,
 		.mount = &m->options,
 		.tree = p->ci.image->tree,
 		.content = p->content,
@@ -274,29 +273,102 @@ static bool fill_mode_of(const char *text, enum fill_mode *out)
 	return false;
 }
 
+/* What the command line says, then imgfs.conf, then we. */
+struct mount_words {
+	char *list; /* owned */
+	const char *fill, *on_error;
+	uint64_t budget_s;
+	bool no_profile;
+};
+#define BUDGET_UNSET UINT64_MAX
+
+static const char *chosen(const char *typed, const struct conf *conf, const char *key,
+			  const char *otherwise)
+{
+	const struct conf_setting *s = conf_get(conf, key);
+
+	if (typed)
+		return typed;
+	return s ? s->value : otherwise;
+}
+
+static void words_fill(struct mount_words *w, const struct conf *conf)
+{
+	const struct conf_setting *list = conf_get(conf, "mount-options");
+	const struct conf_setting *budget = conf_get(conf, "read-budget");
+	char *joined;
+
+	w->fill = chosen(w->fill, conf, "fill", "off");
+	w->on_error = chosen(w->on_error, conf, "on-error", "eio");
+	w->no_profile |= conf_flag(conf, "no-profile");
+	if (w->budget_s == BUDGET_UNSET)
+		w->budget_s = budget ? strtoul(budget->value, NULL, 10) : CONTENT_BUDGET_S;
+	if (!list)
+		return;
+	/* The later word wins. */
+	joined = w->list ? xasprintf("%s,%s", list->value, w->list) : xstrdup(list->value);
+	free(w->list);
+	w->list = joined;
+}
+
+static int words_take(struct mount_command *m, const struct mount_words *w)
+{
+	if (w->budget_s == 0 || w->budget_s > READ_BUDGET_MAX_S)
+		return cli_usage_error(m->self, "--read-budget: 1 to %d seconds",
+				       READ_BUDGET_MAX_S);
+	if (strcmp(w->on_error, "eio") && strcmp(w->on_error, "wait"))
+		return cli_usage_error(m->self, "--on-error: 'eio' or 'wait', not '%s'",
+				       w->on_error);
+	if (!fill_mode_of(w->fill, &m->content.fill))
+		return cli_usage_error(m->self, "--fill: 'off', 'idle' or 'full', not '%s'",
+				       w->fill);
+	m->content.budget_s = (unsigned)w->budget_s;
+	m->content.neighbours = true;
+	m->content.share = true;
+	m->content.profile = !w->no_profile;
+	m->content.wait_for_ever = strcmp(w->on_error, "wait") == 0;
+	return 0;
+}
+
+static int mount_with(struct mount_command *m, struct mount_words *w, const char *directory)
+{
+	struct diag d = DIAG_INIT;
+	struct conf *conf = NULL;
+	int status;
+
+	if (conf_load(m->common.config, m->reference, &conf, &d))
+		return cli_fail(m->self, &d);
+	words_fill(w, conf);
+	status = words_take(m, w);
+	if (!status)
+		status = check_words(m, w->list, directory);
+	if (!status)
+		status = mount_image(m);
+	conf_free(&conf);
+	return status;
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct mount_command m = {.self = self, .log_fd = -1};
-	auto_free char *list = NULL;
+	struct mount_words w = {.budget_s = BUDGET_UNSET};
 	auto_free char *authfile = NULL;
-	const char *on_error = "eio";
-	const char *fill = "off";
-	bool no_profile = false;
-	uint64_t budget = CONTENT_BUDGET_S;
 	char **operands;
 	const struct option_row rows[] = {
-		{'o', NULL, OPT_LIST, &list, "LIST", "mount options, see above"},
+		{'o', NULL, OPT_LIST, &w.list, "LIST", "mount options, see above"},
 		{'f', "foreground", OPT_FLAG, &m.foreground, NULL,
 		 "stay, and log to standard error"},
 		{0, "log", OPT_STRING, &m.log, "FILE", "log to a file, not to syslog"},
-		{0, "read-budget", OPT_NUMBER, &budget, "SECONDS",
+		{0, "read-budget", OPT_NUMBER, &w.budget_s, "SECONDS",
 		 "a read that can not be served fails after this time (60)"},
-		{0, "fill", OPT_STRING, &fill, "off|idle|full",
+		{0, "fill", OPT_STRING, &w.fill, "off|idle|full",
 		 "fetch the rest of the image, too: while nobody reads, or at once (off)"},
-		{0, "no-profile", OPT_FLAG, &no_profile, NULL,
+		{0, "no-profile", OPT_FLAG, &w.no_profile, NULL,
 		 "do not record what is read first, nor replay it"},
-		{0, "on-error", OPT_STRING, &on_error, "eio|wait",
+		{0, "on-error", OPT_STRING, &w.on_error, "eio|wait",
 		 "fail such a read, or keep trying for ever (eio)"},
+		{0, "fsname", OPT_STRING, &m.fsname, "NAME",
+		 "what the table of mounts shows as source (the reference in full)"},
 		{0},
 	};
 	int status, n = cli_parse(self, argc, argv, rows, &m.common, &operands);
@@ -304,26 +376,14 @@ static int run(const struct command *self, int argc, char **argv)
 	if (n != 2)
 		return cli_usage_error(self, "expected REF and DIR, got %d operand%s", n,
 				       n == 1 ? "" : "s");
-	if (budget == 0 || budget > READ_BUDGET_MAX_S)
-		return cli_usage_error(self, "--read-budget: 1 to %d seconds", READ_BUDGET_MAX_S);
-	if (strcmp(on_error, "eio") && strcmp(on_error, "wait"))
-		return cli_usage_error(self, "--on-error: 'eio' or 'wait', not '%s'", on_error);
-	if (!fill_mode_of(fill, &m.content.fill))
-		return cli_usage_error(self, "--fill: 'off', 'idle' or 'full', not '%s'", fill);
 	m.reference = operands[0];
-	m.content.budget_s = (unsigned)budget;
-	m.content.neighbours = true;
-	m.content.share = true;
-	m.content.profile = !no_profile;
-	m.content.wait_for_ever = strcmp(on_error, "wait") == 0;
 	if (m.common.authfile && (authfile = realpath(m.common.authfile, NULL)))
 		m.common.authfile = authfile;
-	status = check_words(&m, list, operands[1]);
-	if (!status)
-		status = mount_image(&m);
+	status = mount_with(&m, &w, operands[1]);
 	cleanup_fd(&m.log_fd);
 	mount_options_fini(&m.options);
 	free(m.mountpoint);
+	free(w.list);
 	return status;
 }
 

@@ -57,17 +57,18 @@ static int run_du(const struct command *self, int argc, char **argv)
 	};
 	if (cli_parse(self, argc, argv, rows, &common, &operands))
 		return cli_usage_error(self, "no operand is expected, but '%s' came", operands[0]);
-	err_t err = store_open(common.store, &store, &d);
-	if (!err)
-		err = store_usage(store, &u, &d);
-	int status = err ? cli_fail(self, &d) : 0;
+	int status = cli_open_store(self, &common, &store);
+	if (status)
+		return status;
+	err_t err = store_usage(store, &u, &d);
+	if (err)
+		status = cli_fail(self, &d);
 	uint64_t total = u.documents + u.indexes + u.chunks + u.blobs + u.other;
 	if (!err && common.json)
 		print_json(store_dir(store), &u, total);
 	else if (!err)
 		print_text(store_dir(store), &u, total);
-	if (store)
-		store_close(&store);
+	store_close(&store);
 	return status;
 }
 

@@ -1,8 +1,9 @@
 /*
- * Opening an image for a command: store, reference, and the layers' indexes, which may have to be
- * streamed for minutes and so can be interrupted.
+ * Opening an image for a command: what imgfs.conf says of it, store, reference, and the layers'
+ * indexes, which may have to be streamed for minutes and so can be interrupted.
  */
 #include "tools/cli.h"
+#include "tools/conf.h"
 #include "tools/interrupt.h"
 
 struct image_options image_options_of(const struct common_options *common)
@@ -41,15 +42,31 @@ int cli_open_image(const struct command *self, const struct common_options *comm
 	return cli_open_image_with(self, common, &options, reference, prepare, out);
 }
 
+static err_t apply_conf(const struct common_options *common, const char *reference,
+			struct cli_image *ci, struct diag *d)
+{
+	ci->in_force = *common;
+	err_t err = conf_load(common->config, reference, &ci->conf, d);
+	if (!err)
+		conf_fill(ci->conf, &ci->in_force);
+	return err;
+}
+
 int cli_open_image_with(const struct command *self, const struct common_options *common,
 			const struct image_options *options, const char *reference, bool prepare,
 			struct cli_image *out)
 {
 	struct diag d = DIAG_INIT;
 	*out = (struct cli_image){0};
-	err_t err = store_open(common->store, &out->store, &d);
+	err_t err = apply_conf(common, reference, out, &d);
+	struct image_options with = *options, in_force = image_options_of(&out->in_force);
+	with.platform = in_force.platform;
+	with.registry = in_force.registry;
+	with.trust = in_force.trust;
 	if (!err)
-		err = image_open(out->store, reference, options, &out->image, &d);
+		err = store_open(out->in_force.store, &out->store, &d);
+	if (!err)
+		err = image_open(out->store, reference, &with, &out->image, &d);
 	int status = err ? cli_fail(self, &d) : 0;
 	if (!status && prepare)
 		status = cli_prepare_image(self, out);
@@ -64,4 +81,17 @@ void cli_close_image(struct cli_image *ci)
 		image_close(&ci->image);
 	if (ci->store)
 		store_close(&ci->store);
+	conf_free(&ci->conf);
+}
+
+int cli_open_store(const struct command *self, const struct common_options *common,
+		   struct store **out)
+{
+	struct diag d = DIAG_INIT;
+	struct cli_image ci = {0};
+	err_t err = apply_conf(common, NULL, &ci, &d);
+	if (!err)
+		err = store_open(ci.in_force.store, out, &d);
+	conf_free(&ci.conf);
+	return err ? cli_fail(self, &d) : 0;
 }

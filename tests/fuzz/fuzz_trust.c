@@ -13,12 +13,12 @@ static const char PATH[] = "/etc/t";
 static void check_entry(const struct trust_entry *e)
 {
 	BUG_ON(e->none == (e->any || e->n_keys));
-	BUG_ON(!e->pattern[0] && !e->prefix);
-	BUG_ON(strpbrk(e->pattern, "* \t\r\n"));
-	if (strncmp(e->pattern, "oci:", 4) != 0)
-		BUG_ON(strpbrk(e->pattern, "#@?%") || strstr(e->pattern, "//"));
+	BUG_ON(!e->pattern.text[0] && !e->pattern.prefix);
+	BUG_ON(strpbrk(e->pattern.text, "* \t\r\n"));
+	if (strncmp(e->pattern.text, "oci:", 4) != 0)
+		BUG_ON(strpbrk(e->pattern.text, "#@?%") || strstr(e->pattern.text, "//"));
 	/* where a name of a host ends, the pattern is over or has a '/': no part of one matches */
-	BUG_ON(e->pattern[0] && e->prefix && !strchr(e->pattern, '/'));
+	BUG_ON(e->pattern.text[0] && e->pattern.prefix && !strchr(e->pattern.text, '/'));
 	for (size_t i = 0; i < e->n_keys; i++)
 		BUG_ON(e->keys[i][0] != '/');
 }
@@ -26,10 +26,11 @@ static void check_entry(const struct trust_entry *e)
 /* What a pattern says, in other words than the parser's. */
 static bool covers(const struct trust_entry *e, const char *subject)
 {
-	size_t n = strlen(e->pattern);
-	if (strlen(subject) < n || memcmp(subject, e->pattern, n) != 0)
+	size_t n = strlen(e->pattern.text);
+	if (strlen(subject) < n || memcmp(subject, e->pattern.text, n) != 0)
 		return false;
-	return e->prefix || subject[n] == 0 || (subject[n] == '/' && !strchr(e->pattern, '/'));
+	return e->pattern.prefix || subject[n] == 0 ||
+	       (subject[n] == '/' && !strchr(e->pattern.text, '/'));
 }
 
 static void check_match(const struct trust_file *f, const char *subject)
@@ -40,17 +41,17 @@ static void check_match(const struct trust_file *f, const char *subject)
 		const struct trust_entry *e = &f->entries[i];
 		if (!covers(e, subject))
 			continue;
-		BUG_ON(!best || strlen(e->pattern) > strlen(best->pattern));
-		BUG_ON(e != best && strlen(e->pattern) == strlen(best->pattern) &&
-		       (best->prefix || !e->prefix));
+		BUG_ON(!best || strlen(e->pattern.text) > strlen(best->pattern.text));
+		BUG_ON(e != best && strlen(e->pattern.text) == strlen(best->pattern.text) &&
+		       (best->pattern.prefix || !e->pattern.prefix));
 	}
 }
 
 /* An entry without '*' for a repository or a layout applies to exactly that one. */
 static void check_own_subject(const struct trust_file *f, const struct trust_entry *e)
 {
-	if (!e->prefix && strchr(e->pattern, '/'))
-		BUG_ON(trust_file_match(f, e->pattern) != e);
+	if (!e->pattern.prefix && strchr(e->pattern.text, '/'))
+		BUG_ON(trust_file_match(f, e->pattern.text) != e);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -4,6 +4,7 @@
  */
 #include "tools/cli.c"
 #include "tools/dispatch.c"
+#include "tools/nearest.c"
 
 #include <setjmp.h>
 #include <stdarg.h>

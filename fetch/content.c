@@ -83,11 +83,11 @@ static bool serve_now(struct content *c, const struct piece *piece)
 	if (!read_stored(c, piece->slot, piece->chunk, piece->off, piece->n, piece->to)) {
 		if (!share_read(c, piece->row, piece->file_off, piece->n, piece->to))
 			return false;
-		count(&c->counters.store_hits, 1);
+		board_count(&c->board->store_hits, 1);
 		return true;
 	}
 	around_wanted(&piece->slot->around, piece->chunk);
-	count(&c->counters.store_hits, 1);
+	board_count(&c->board->store_hits, 1);
 	content_prove_soon(c, (uint32_t)(piece->slot - c->slots));
 	return true;
 }
@@ -97,7 +97,8 @@ static bool serve_now(struct content *c, const struct piece *piece)
 void content_read_done(struct content *c, struct read_request *r, err_t err)
 {
 	if (err && err != -EINTR)
-		count(&c->counters.errors, 1);
+		board_count(&c->board->errors, 1);
+	content_wait_end(c, r, err);
 	r->done(r, err);
 }
 
@@ -176,7 +177,7 @@ static bool wait_for(struct content *c, struct ticket *ticket, struct leads *lea
 	struct chunk_data *data = NULL;
 	struct part part = {.to = piece->to, .off = piece->off, .n = piece->n};
 	uint32_t slot = (uint32_t)(piece->slot - c->slots);
-	count(&c->counters.misses, 1);
+	board_count(&c->board->misses, 1);
 	around_wanted(&piece->slot->around, piece->chunk);
 	switch (flight_join(c->flights, ticket, slot, piece->chunk, &part, &lead, &data)) {
 	case JOIN_WAITS:
@@ -208,6 +209,7 @@ static size_t count_pieces(struct walk w)
 static void read_missing(struct content *c, struct read_request *r, const struct piece *first,
 			 struct walk *w)
 {
+	content_wait_begin(c, r);
 	struct ticket *ticket = ticket_new(c->flights, 1 + count_pieces(*w), r, &r->state);
 	if (!ticket) {
 		content_read_done(c, r, -EIO);
@@ -251,8 +253,9 @@ void content_read_start(struct content *c, struct read_request *r)
 {
 	r->state = NULL;
 	r->for_rows = false;
-	count(&c->counters.reads, 1);
-	count(&c->counters.read_bytes, r->n);
+	r->wait.since_us = 0;
+	board_count(&c->board->reads, 1);
+	board_count(&c->board->read_bytes, r->n);
 	content_prove_what_is_here(c);
 	if (r->n) {
 		fill_note(c);
@@ -386,6 +389,7 @@ err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table
 	content_show_state(c, slot,
 			   chunk_table_form(table) ? image_layer_state(c->image, slot->layer)
 						   : LAYER_PROVEN);
+	content_show_chunks(c, slot);
 	return 0;
 }
 
@@ -490,6 +494,8 @@ err_t content_new(struct image *image, const struct content_options *options, st
 	lock_init(&c->runs_lock);
 	TAILQ_INIT(&c->runs);
 	c->layer_states = options ? options->layer_states : NULL;
+	c->own_board = options && options->board ? NULL : new_of(struct board);
+	c->board = c->own_board ? c->own_board : options->board;
 	err_t err = add_layers(c, d);
 	if (err) {
 		content_free(&c);
@@ -539,21 +545,11 @@ void content_free(struct content **cp)
 	lock_fini(&c->runs_lock);
 	free(c->slots);
 	free(c->slot_of_layer);
+	free(c->own_board);
 	free(c);
 }
 
 void content_stats(struct content *c, struct content_stats *out)
 {
-#define TOTAL(name) out->name = atomic_load_explicit(&c->counters.name, memory_order_relaxed)
-	TOTAL(reads);
-	TOTAL(read_bytes);
-	TOTAL(store_hits);
-	TOTAL(misses);
-	TOTAL(fetched_bytes);
-	TOTAL(fetches);
-	TOTAL(kept_bytes);
-	TOTAL(decoded_bytes);
-	TOTAL(refused);
-	TOTAL(errors);
-#undef TOTAL
+	board_stats_copy(c->board, out);
 }

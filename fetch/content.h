@@ -8,6 +8,7 @@
 #ifndef IMGFS_FETCH_CONTENT_H
 #define IMGFS_FETCH_CONTENT_H
 
+#include "fetch/board.h"
 #include "fetch/image.h"
 
 #include <stdatomic.h>
@@ -34,6 +35,9 @@ struct content_options {
 	/* Where the state of each layer is shown (enum layer_state), INDEX_LAYERS_MAX of them,
 	 * which must outlive the content; NULL: nowhere. */
 	_Atomic(uint8_t) *layer_states;
+	/* Where everything that it does is shown; zeroes, and must outlive the content. NULL: only
+	 * content_stats tells. */
+	struct board *board;
 };
 #define CONTENT_BUDGET_S 60
 #define CONTENT_WORKERS	 8
@@ -68,6 +72,8 @@ struct read_request {
 	/* private to content */
 	void *state;
 	bool for_rows; /* state waits for chunk rows, not for bytes */
+	struct board_wait wait;
+	uint32_t wait_place;
 };
 void content_read_start(struct content *c, struct read_request *r);
 
@@ -80,17 +86,7 @@ void content_read_cancel(struct content *c, struct read_request *r);
 err_t content_read(struct content *c, uint32_t row, uint64_t off, void *p, size_t n,
 		   struct diag *d) must_check;
 
-/* Totals since content_new. */
-struct content_stats {
-	uint64_t reads, read_bytes;  /* asked by readers */
-	uint64_t store_hits, misses; /* chunks found in the store / waited for */
-	uint64_t fetched_bytes,
-		fetches;     /* blob bytes and ranges taken from sources (not from kept blobs) */
-	uint64_t kept_bytes; /* blob bytes taken from kept blobs */
-	uint64_t decoded_bytes;
-	uint64_t refused; /* ranges whose bytes did not match */
-	uint64_t errors;  /* reads that failed (and were not cancelled) */
-};
+/* content_stats - totals since content_new. */
 void content_stats(struct content *c, struct content_stats *out);
 
 #endif

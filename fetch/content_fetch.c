@@ -27,13 +27,16 @@
 err_t range_open(struct content *c, const struct slot *slot, bool kept, uint64_t off, uint64_t len,
 		 int64_t deadline_ms, struct range_reader *out, struct diag *d)
 {
-	*out = (struct range_reader){.kept_fd = -1, .kept_off = off, .left = len};
+	*out = (struct range_reader){
+		.kept_fd = -1, .kept_off = off, .left = len, .layer = slot->layer};
 	if (kept) {
 		out->kept_fd =
 			store_blob_open(c->image->store, &slot->blob_digest, slot->blob_size);
 		return out->kept_fd < 0 ? -ENOENT : 0;
 	}
-	count(&c->counters.fetches, 1);
+	board_count(&c->board->fetches, 1);
+	content_fetching(c, 1);
+	out->asked = true;
 	return source_open(c->image->source, &slot->blob_digest, slot->blob_size, off, len,
 			   deadline_ms, &out->stream, d);
 }
@@ -43,7 +46,7 @@ static err_t read_kept(struct content *c, struct range_reader *r, void *p, size_
 	err_t err = read_at(r->kept_fd, p, n, r->kept_off);
 	if (err)
 		return fail_sys(d, ERR_STORE, -EBADMSG, "kept blob: %d", -err);
-	count(&c->counters.kept_bytes, n);
+	board_count(&c->board->kept_bytes, n);
 	r->kept_off += n;
 	return 0;
 }
@@ -62,15 +65,18 @@ err_t range_read(struct content *c, struct range_reader *r, void *p, size_t n, s
 		if (got == 0)
 			return fail(d, ERR_NETWORK, -EPROTO, "%s: the range ended early",
 				    c->image->source->label);
-		count(&c->counters.fetched_bytes, got);
+		content_fetched(c, r->layer, got);
 		to += got;
 		n -= got;
 	}
 	return 0;
 }
 
-void range_close(struct range_reader *r)
+void range_close(struct content *c, struct range_reader *r)
 {
+	if (r->asked)
+		content_fetching(c, -1);
+	r->asked = false;
 	if (r->kept_fd >= 0)
 		close(r->kept_fd);
 	r->kept_fd = -1;
@@ -82,10 +88,14 @@ void range_close(struct range_reader *r)
 
 void content_keep(struct content *c, uint32_t slot, uint32_t chunk, struct chunk_data *data)
 {
-	if (chunk_store_put(c->slots[slot].chunks, chunk, data->bytes) != 0)
+	bool had = chunk_store_has(c->slots[slot].chunks, chunk);
+	if (chunk_store_put(c->slots[slot].chunks, chunk, data->bytes) != 0) {
 		recent_add(c->recent, slot, chunk, data);
-	else
-		content_prove_soon(c, slot);
+		return;
+	}
+	if (!had)
+		content_show_stored(c, &c->slots[slot]);
+	content_prove_soon(c, slot);
 }
 
 /* Answer first: the disk must not stand between the bytes and those who wait. The flight stays
@@ -195,7 +205,8 @@ void content_unreachable(struct content *c, struct flight *f, err_t err)
 void content_log_refused(struct content *c, const struct slot *slot, uint64_t off, uint64_t len,
 			 bool kept, const char *why)
 {
-	count(&c->counters.refused, 1);
+	board_count(&c->board->refused, 1);
+	board_failed(c->board, slot->layer, why);
 	log_warn("chunk.refused", "layer=%s range=%llu-%llu source=%s reason=\"%s\" next=\"%s\"",
 		 slot->name, (unsigned long long)off, (unsigned long long)(off + len - 1),
 		 kept ? "kept-blob" : c->image->source->label, why,
@@ -205,6 +216,7 @@ void content_log_refused(struct content *c, const struct slot *slot, uint64_t of
 void content_log_unreachable(struct content *c, const struct slot *slot, uint64_t off, uint64_t len,
 			     const struct diag *d)
 {
+	board_failed(c->board, slot->layer, d->text);
 	log_warn("fetch.failed", "layer=%s range=%llu-%llu source=%s reason=\"%s\"", slot->name,
 		 (unsigned long long)off, (unsigned long long)(off + len - 1),
 		 c->image->source->label, d->text);
@@ -245,7 +257,7 @@ static err_t decode(struct batch *b, uint32_t chunk, const struct chunk *row, st
 		chunk_data_put(&data);
 		return err;
 	}
-	count(&b->c->counters.decoded_bytes, row->stream_len);
+	board_count(&b->c->board->decoded_bytes, row->stream_len);
 	*out = data;
 	return 0;
 }
@@ -254,10 +266,12 @@ static err_t decode(struct batch *b, uint32_t chunk, const struct chunk *row, st
  * and no neighbour. */
 static void undecodable(struct batch *b, struct flight *f, const struct chunk *row, err_t err)
 {
+	const char *why =
+		err == -ENOMEM ? "out of memory" : "the bytes are right, the index is not";
+	board_failed(b->c->board, b->slot->layer, why);
 	log_warn("chunk.undecodable", "layer=%s range=%llu-%llu reason=\"%s\"", b->slot->name,
 		 (unsigned long long)row->blob_off,
-		 (unsigned long long)(row->blob_off + row->blob_len - 1),
-		 err == -ENOMEM ? "out of memory" : "the bytes are right, the index is not");
+		 (unsigned long long)(row->blob_off + row->blob_len - 1), why);
 	if (err == -ENOMEM)
 		content_unreachable(b->c, f, err);
 	else
@@ -348,7 +362,7 @@ static err_t fetch_range(struct batch *b, struct diag *d)
 	err_t err = range_open(b->c, b->slot, b->kept, b->off, b->len, deadline_ms, &r, d);
 	if (!err)
 		err = read_batch(b, &r, d);
-	range_close(&r);
+	range_close(b->c, &r);
 	free(take(&b->bytes));
 	return err;
 }

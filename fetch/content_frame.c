@@ -152,7 +152,7 @@ static err_t end_chunk(struct frame_run *run)
 		run->why = "SHA-256 mismatch";
 		return -EBADMSG;
 	}
-	count(&run->c->counters.decoded_bytes, run->row.stream_len);
+	board_count(&run->c->board->decoded_bytes, run->row.stream_len);
 	deliver(run);
 	atomic_store_explicit(&run->progress_ms, now_ms(), memory_order_relaxed);
 	run->chunk++;
@@ -201,7 +201,7 @@ static err_t feed_segment(struct frame_run *run, struct frame_decoder *decoder, 
 			err = frame_decoder_feed(decoder, buf, step);
 		len -= step;
 	}
-	range_close(&r);
+	range_close(c, &r);
 	return err;
 }
 

@@ -41,16 +41,6 @@ struct slot {
 	char name[24]; /* for messages: the digest's first digits */
 };
 
-/* Everything that content_stats reports, and nothing decides on. */
-struct counters {
-	_Atomic(uint64_t) reads, read_bytes, store_hits, misses, fetched_bytes, fetches, kept_bytes,
-		decoded_bytes, refused, errors;
-};
-static inline void count(_Atomic(uint64_t) *counter, uint64_t n)
-{
-	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
-
 /* slot_table - NULL: not indexed. */
 static inline struct chunk_table *slot_table(const struct slot *slot)
 {
@@ -100,7 +90,8 @@ struct content {
 	_Atomic(bool) looked;		/* for what may be proven from the start */
 	_Atomic(bool) judging;		/* the merged tree, right now */
 	_Atomic(uint8_t) *layer_states; /* borrowed; or NULL */
-	struct counters counters;
+	struct board *board;		/* borrowed, or own_board */
+	struct board *own_board;
 };
 
 /* --- content.c --- */
@@ -152,6 +143,8 @@ void content_log_unreachable(struct content *c, const struct slot *slot, uint64_
 struct range_reader {
 	int kept_fd; /* -1: from the source */
 	uint64_t kept_off, left;
+	uint32_t layer;
+	bool asked; /* the source was: it counts as a fetch in flight */
 	struct source_stream *stream;
 };
 /* range_open - `kept` asks for the kept blob, -ENOENT when there is none. */
@@ -160,11 +153,27 @@ err_t range_open(struct content *c, const struct slot *slot, bool kept, uint64_t
 /* range_read - exactly n more bytes of the range. */
 err_t range_read(struct content *c, struct range_reader *r, void *p, size_t n,
 		 struct diag *d) must_check;
-void range_close(struct range_reader *r);
+void range_close(struct content *c, struct range_reader *r);
 
 /* content_deadline - by when a request for these flights must have ended: what their most patient
  * waiter gives it, at the most the budget. */
 int64_t content_deadline(struct content *c, struct flight *const *flights, size_t n);
+
+/* --- content_watch.c: what others see of it (fetch/board.h) --- */
+
+/* content_wait_begin - the read has to wait, if it does not already; content_wait_end - it has
+ * ended. */
+void content_wait_begin(struct content *c, struct read_request *r);
+void content_wait_end(struct content *c, struct read_request *r, err_t err);
+/* content_fetched - bytes of a layer came from the source. */
+void content_fetched(struct content *c, uint32_t layer, uint64_t n);
+/* content_fetching - one more request to the source is under way (+1), or one less (-1). */
+void content_fetching(struct content *c, int change);
+/* content_show_chunks - of a slot that has just been opened: how many, and how many are stored.
+ * Cost: a load a chunk. */
+void content_show_chunks(struct content *c, const struct slot *slot);
+/* content_show_stored - one more of them is. */
+void content_show_stored(struct content *c, const struct slot *slot);
 
 /* --- content_rows.c --- */
 

@@ -9,6 +9,8 @@
 
 #include "fetch/log.h"
 
+#include <unistd.h>
+
 /* Bytes of one request for groups: with what lies behind, and with what lies before. */
 #define GROUPS_FORWARD_MAX (96u << 10)
 #define GROUPS_MAX	   (128u << 10)
@@ -110,6 +112,7 @@ bool content_rows_wait(struct content *c, struct read_request *r)
 		return false;
 	struct joining j = {.c = c, .to = r->buf, .left = n};
 	r->for_rows = true;
+	content_wait_begin(c, r);
 	j.ticket = ticket_new(c->flights, n, r, &r->state);
 	if (!j.ticket) {
 		r->for_rows = false;
@@ -192,9 +195,20 @@ static bool tree_fits(struct content *c, const struct slot *slot, const struct i
 static err_t index_slot(struct content *c, struct slot *slot, struct diag *d)
 {
 	const struct index *ix;
+	int kept_fd = store_blob_open(c->image->store, &slot->blob_digest, slot->blob_size);
+	if (kept_fd >= 0)
+		close(kept_fd);
+	else
+		content_fetching(c, 1);
 	err_t err = image_index_layer(c->image, slot->layer, &ix, d);
+	if (kept_fd < 0)
+		content_fetching(c, -1);
 	if (err)
 		return err;
+	if (kept_fd < 0) {
+		board_count(&c->board->fetches, 1);
+		content_fetched(c, slot->layer, slot->blob_size);
+	}
 	if (!tree_fits(c, slot, ix)) {
 		content_disprove(c, slot, "its stream has another size");
 		return fail(d, ERR_INTEGRITY, -ENOTSUP, "the published tree does not fit it");
@@ -211,8 +225,10 @@ static void run_index(struct content *c, struct slot *slot, struct flight *f)
 		content_prove_tree(c);
 		return;
 	}
-	if (err != -ECANCELED)
+	if (err != -ECANCELED) {
+		board_failed(c->board, slot->layer, d.text);
 		log_warn("layer.not_indexed", "layer=%s reason=\"%s\"", slot->name, d.text);
+	}
 	if (atomic_load_explicit(&slot->disproved, memory_order_relaxed))
 		flight_fail(c->flights, f, -EBADMSG);
 	else if (err == -EBADMSG)
@@ -229,12 +245,16 @@ static err_t fetch_form(struct content *c, const struct slot *slot, uint64_t off
 	*out = try_array(len, 1, WIRE_FORM_MAX);
 	if (!*out)
 		return fail_sys(d, ERR_OTHER, -ENOMEM, "a part of a published index");
+	content_fetching(c, 1);
 	err_t err = source_read_range(c->image->source, chunk_table_form(table),
 				      chunk_table_head(table)->form_len, off, len, deadline_ms,
 				      *out, d);
-	count(&c->counters.fetches, 1);
+	content_fetching(c, -1);
+	board_count(&c->board->fetches, 1);
 	if (!err)
-		count(&c->counters.fetched_bytes, len);
+		content_fetched(c, slot->layer, len);
+	else if (err != -ECANCELED)
+		board_failed(c->board, slot->layer, d->text);
 	return err;
 }
 
@@ -249,7 +269,8 @@ static void group_came(struct content *c, const struct slot *slot, struct flight
 		return;
 	}
 	if (err == -EBADMSG) {
-		count(&c->counters.refused, 1);
+		board_count(&c->board->refused, 1);
+		board_failed(c->board, slot->layer, d.text);
 		log_warn("index.refused", "layer=%s group=%u source=%s reason=\"%s\"", slot->name,
 			 f->job.chunk, c->image->source->label, d.text);
 		content_refused(c, f);
@@ -300,7 +321,7 @@ static void others_came(struct content *c, const struct slot *slot, const struct
 		struct diag d = DIAG_INIT;
 		if (!chunk_table_has_group(table, i) &&
 		    chunk_table_arrive(table, i, piece, &d) == -EBADMSG)
-			count(&c->counters.refused, 1);
+			board_count(&c->board->refused, 1);
 	}
 }
 

@@ -105,6 +105,10 @@ err_t image_index_layer(struct image *image, size_t layer, const struct index **
  * what its published index is worth. */
 enum layer_state image_layer_state(struct image *image, size_t layer);
 
+/* image_tree_path - the file that the merged tree is mapped from; NULL: it lives in memory, or is
+ * not there yet. The caller frees. */
+char *image_tree_path(const struct image *image);
+
 /* image_use_index - fill image->tree by the published index, alone; part of image_prepare. Clears
  * image->published, with a word in the log, where that does not work. -ECANCELED only. */
 err_t image_use_index(struct image *image, struct diag *d) must_check;

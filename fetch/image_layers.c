@@ -285,6 +285,15 @@ err_t image_load_tree(struct image *image)
 	return 0;
 }
 
+char *image_tree_path(const struct image *image)
+{
+	if (!image->tree || image->tree_file.n)
+		return NULL;
+	return image->published ? store_published_index_path(image->store, &image->artifact_digest)
+				: store_index_path(image->store, INDEX_IMAGE,
+						   &index_info(image->tree)->image_key);
+}
+
 /* What was merged from other than proven layers is no proven tree. */
 static bool has_borrowed(const struct image *image)
 {

@@ -60,6 +60,8 @@ err_t store_published_index_get(struct store *s, enum index_kind kind, const str
 err_t store_published_index_put(struct store *s, const struct digest *digest,
 				struct bytes file) must_check;
 bool store_published_index_there(struct store *s, const struct digest *digest);
+/* store_published_index_path - as store_index_path. */
+char *store_published_index_path(struct store *s, const struct digest *digest);
 /* store_form_open - the sparse copy of a layer form of `len` bytes, made if it is not there: a
  * descriptor to read and write parts at their offsets, or -errno. Its bytes are checked by who
  * reads. */

@@ -124,3 +124,9 @@ bool store_published_index_there(struct store *s, const struct digest *digest)
 	char dir[STORE_PATH_MAX];
 	return check_file(s, store_published_dir(digest, dir)) == 0;
 }
+
+char *store_published_index_path(struct store *s, const struct digest *digest)
+{
+	char dir[STORE_PATH_MAX];
+	return index_file_path(s, store_published_dir(digest, dir));
+}

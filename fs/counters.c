@@ -1,5 +1,5 @@
 /*
- * counters - the table of what is counted, and the words it is kept in
+ * counters - the table of what is counted
  *
  * Names and slots come from counters.def. An upcall is counted where the message is read from the
  * kernel (fs/loop.c), before anything looks at it, so that even an operation that we do not
@@ -60,26 +60,6 @@ void counters_failed_reply(struct counters *c)
 	atomic_fetch_add_explicit(&c->failed_replies, 1, memory_order_relaxed);
 }
 
-/* The figures only grow, so of two threads that publish at once the later one wins. */
-static void raise_to(_Atomic uint64_t *word, uint64_t value)
-{
-	uint64_t held = atomic_load_explicit(word, memory_order_relaxed);
-
-	while (held < value &&
-	       !atomic_compare_exchange_weak_explicit(word, &held, value, memory_order_relaxed,
-						      memory_order_relaxed))
-		;
-}
-
-void counters_publish(struct counters *c, const struct content_stats *stats)
-{
-	for (size_t i = 0; i < ARRAY_LEN(content_fields); i++) {
-		const char *field = (const char *)stats + content_fields[i].offset;
-
-		raise_to(&c->content[i], *(const uint64_t *)field);
-	}
-}
-
 static void copy_upcalls(const struct counters *c, struct counters_view *out)
 {
 	uint64_t other = 0;
@@ -99,15 +79,16 @@ static void copy_upcalls(const struct counters *c, struct counters_view *out)
 	out->upcalls_total += other;
 }
 
-void counters_copy(const struct counters *c, struct counters_view *out)
+void counters_copy(const struct counters *c, const struct content_stats *stats,
+		   struct counters_view *out)
 {
 	*out = (struct counters_view){0};
 	copy_upcalls(c, out);
 	out->failed_replies = atomic_load_explicit(&c->failed_replies, memory_order_relaxed);
 	for (size_t i = 0; i < ARRAY_LEN(content_fields); i++) {
-		uint64_t value = atomic_load_explicit(&c->content[i], memory_order_relaxed);
+		const char *field = (const char *)stats + content_fields[i].offset;
 
 		out->content[out->n_content++] =
-			(struct counter_value){content_fields[i].name, value};
+			(struct counter_value){content_fields[i].name, *(const uint64_t *)field};
 	}
 }

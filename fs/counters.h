@@ -1,9 +1,10 @@
 /*
- * counters - how often the kernel asked, by opcode, and what its reads cost
+ * counters - how often the kernel asked, by opcode; and names for what its reads cost
  *
  * They live in the mount's record (fs/mounts.h), a file that the daemon and `imgfs status` both
  * map, so that asking for them wakes nobody. Every word is written with a relaxed atomic operation:
- * a figure is exact, two figures of one copy may be a request apart.
+ * a figure is exact, two figures of one copy may be a request apart. What reads cost is counted
+ * where it happens, on the board (fetch/board.h), which lies in the same record.
  */
 #ifndef IMGFS_FS_COUNTERS_H
 #define IMGFS_FS_COUNTERS_H
@@ -21,7 +22,6 @@
 struct counters {
 	_Atomic uint64_t upcalls[COUNTERS_OPCODES]; /* by opcode; [0] for those without a name */
 	_Atomic uint64_t failed_replies;	    /* the kernel did not take an answer */
-	_Atomic uint64_t content[COUNTERS_CONTENT]; /* in the order of counters.def */
 };
 
 /* One row of a copy, for printing. */
@@ -47,11 +47,9 @@ void counters_upcall(struct counters *c, uint32_t opcode);
 /* counters_failed_reply - an answer could not be given to the kernel. */
 void counters_failed_reply(struct counters *c);
 
-/* counters_publish - raise the content figures to these; any thread. Cost: a load a figure. */
-void counters_publish(struct counters *c, const struct content_stats *stats);
-
-/* counters_copy - the figures with their names, in the order of counters.def; "other" comes last.
- */
-void counters_copy(const struct counters *c, struct counters_view *out);
+/* counters_copy - these and the figures of a board with their names, in the order of counters.def;
+ * of the upcalls "other" comes last. */
+void counters_copy(const struct counters *c, const struct content_stats *stats,
+		   struct counters_view *out);
 
 #endif

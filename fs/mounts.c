@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define RECORD_MAGIC   "imgfsmnt"
-#define RECORD_VERSION 2
+#define RECORD_VERSION 3
 #define RECORD_ID_MAX  20 /* ".", 16 hexadecimal digits, NUL */
 #define UNSHOWN_S      60 /* a mount that is this old was shown, or its daemon has died */
 #define POLL_MS	       10
@@ -37,8 +37,11 @@ struct record_file {
 	char mountpoint[PATH_MAX], store[PATH_MAX];
 	char reference[REF_TEXT_MAX];
 	char manifest[DIGEST_TEXT_MAX];
+	char tree[PATH_MAX];
 	struct counters counters;
+	struct board board;
 	uint32_t n_layers;
+	struct mount_info_layer layers[INDEX_LAYERS_MAX];
 	_Atomic(uint8_t) layer_states[INDEX_LAYERS_MAX]; /* enum layer_state, bottom first */
 };
 
@@ -125,6 +128,10 @@ static err_t record_fill(struct record_file *file, const struct mount_info *info
 	file->pid = getpid();
 	file->started_at = time(NULL);
 	file->n_layers = min_of(info->n_layers, (uint32_t)INDEX_LAYERS_MAX);
+	if (info->layers)
+		memcpy(file->layers, info->layers, file->n_layers * sizeof(*info->layers));
+	/* Only a convenience: without it rows have numbers and no names. */
+	(void)text_set(file->tree, sizeof(file->tree), info->tree ? info->tree : "");
 	if (!text_set(file->mountpoint, sizeof(file->mountpoint), info->mountpoint) ||
 	    !text_set(file->reference, sizeof(file->reference), info->reference) ||
 	    !text_set(file->manifest, sizeof(file->manifest), info->manifest) ||
@@ -214,6 +221,11 @@ _Atomic(uint8_t) *mount_record_layer_states(struct mount_record *r)
 	return r->file->layer_states;
 }
 
+struct board *mount_record_board(struct mount_record *r)
+{
+	return &r->file->board;
+}
+
 void mount_record_leave(struct mount_record **record)
 {
 	struct mount_record *r = *record;
@@ -278,6 +290,7 @@ static bool record_is_ours(const struct record_file *file)
 	       file->version == RECORD_VERSION &&
 	       text_ends(file->mountpoint, sizeof(file->mountpoint)) &&
 	       text_ends(file->store, sizeof(file->store)) &&
+	       text_ends(file->tree, sizeof(file->tree)) &&
 	       text_ends(file->reference, sizeof(file->reference)) &&
 	       text_ends(file->manifest, sizeof(file->manifest));
 }
@@ -338,6 +351,73 @@ static err_t records_each(void (*each)(const struct record_view *v, void *arg), 
 	return 0;
 }
 
+static uint32_t lowest_with_blob(const struct record_file *file, uint32_t layer)
+{
+	for (uint32_t i = 0; i < layer; i++)
+		if (digest_equal(&file->layers[i].digest, &file->layers[layer].digest))
+			return i;
+	return layer;
+}
+
+static void layer_copy(const struct record_file *file, uint32_t i, struct mount_layer *out)
+{
+	bool known = file->layers[i].digest.alg != 0;
+	uint32_t same_as = known ? lowest_with_blob(file, i) : i;
+	const struct board_layer *shown = &file->board.layers[same_as];
+
+	*out = (struct mount_layer){
+		.size = file->layers[i].size,
+		.state = atomic_load_explicit(&file->layer_states[i], memory_order_relaxed),
+		.same_as = same_as,
+		.fetched_bytes = atomic_load_explicit(&shown->fetched_bytes, memory_order_relaxed),
+		.n_chunks = atomic_load_explicit(&shown->n_chunks, memory_order_relaxed),
+		.n_stored = atomic_load_explicit(&shown->n_stored, memory_order_relaxed),
+	};
+	/* A chunk that rotted and came again was counted twice. */
+	out->n_stored = min_of(out->n_stored, out->n_chunks);
+	if (known)
+		(void)digest_text(&file->layers[i].digest, out->digest);
+}
+
+static void row_copy(const struct record_file *file, struct mount_row *row)
+{
+	*row = (struct mount_row){
+		.mountpoint = xstrdup(file->mountpoint),
+		.reference = xstrdup(file->reference),
+		.manifest = xstrdup(file->manifest),
+		.store = xstrdup(file->store),
+		.tree = xstrdup(file->tree),
+		.mounted = {file->dev_major, file->dev_minor, true},
+		.started_at = file->started_at,
+		.pid = file->pid,
+		.n_layers = min_of(file->n_layers, (uint32_t)INDEX_LAYERS_MAX),
+	};
+	row->layers = xcalloc(max_of(row->n_layers, 1u), sizeof(*row->layers));
+	for (uint32_t i = 0; i < row->n_layers; i++) {
+		layer_copy(file, i, &row->layers[i]);
+		if (row->layers[i].same_as == i)
+			row->size += row->layers[i].size;
+	}
+	board_copy(&file->board, &row->board);
+	counters_copy(&file->counters, &row->board.stats, &row->counters);
+}
+
+void mount_record_row(const struct mount_record *record, struct mount_row *out)
+{
+	row_copy(record->file, out);
+}
+
+void mount_row_fini(struct mount_row *row)
+{
+	free(row->mountpoint);
+	free(row->reference);
+	free(row->manifest);
+	free(row->store);
+	free(row->tree);
+	free(row->layers);
+	*row = (struct mount_row){0};
+}
+
 struct list_growing {
 	struct mount_list *list;
 	size_t cap;
@@ -346,29 +426,12 @@ struct list_growing {
 
 static void list_add(const struct record_view *v, void *arg)
 {
-	const struct record_file *file = v->file;
 	struct list_growing *g = arg;
-	struct mount_row *row;
 
-	if (!try_grow(&g->list->rows, g->list->n, &g->cap, sizeof(*row))) {
+	if (try_grow(&g->list->rows, g->list->n, &g->cap, sizeof(*g->list->rows)))
+		row_copy(v->file, &g->list->rows[g->list->n++]);
+	else
 		g->failed = true;
-		return;
-	}
-	row = &g->list->rows[g->list->n++];
-	*row = (struct mount_row){
-		.mountpoint = xstrdup(file->mountpoint),
-		.reference = xstrdup(file->reference),
-		.manifest = xstrdup(file->manifest),
-		.store = xstrdup(file->store),
-		.mounted = {file->dev_major, file->dev_minor, true},
-		.started_at = file->started_at,
-		.pid = file->pid,
-		.n_layers = min_of(file->n_layers, (uint32_t)INDEX_LAYERS_MAX),
-	};
-	for (uint32_t i = 0; i < row->n_layers; i++)
-		row->layer_states[i] =
-			atomic_load_explicit(&file->layer_states[i], memory_order_relaxed);
-	counters_copy(&file->counters, &row->counters);
 }
 
 static int row_compare(const void *a, const void *b)
@@ -395,12 +458,8 @@ err_t mounts_list(struct mount_list *out, struct diag *d)
 
 void mount_list_fini(struct mount_list *list)
 {
-	for (size_t i = 0; i < list->n; i++) {
-		free(list->rows[i].mountpoint);
-		free(list->rows[i].reference);
-		free(list->rows[i].manifest);
-		free(list->rows[i].store);
-	}
+	for (size_t i = 0; i < list->n; i++)
+		mount_row_fini(&list->rows[i]);
 	free(list->rows);
 	*list = (struct mount_list){0};
 }

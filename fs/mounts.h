@@ -11,16 +11,26 @@
 #ifndef IMGFS_FS_MOUNTS_H
 #define IMGFS_FS_MOUNTS_H
 
+#include "fetch/board.h"
 #include "fs/counters.h"
 #include "fs/mountpoint.h"
 
+/* A layer as the manifest lists it. */
+struct mount_info_layer {
+	struct digest digest; /* of its blob */
+	uint64_t size;
+};
+
 /* What a daemon says about itself; texts are borrowed. */
 struct mount_info {
-	const char *mountpoint; /* canonical */
-	const char *reference;	/* as ref_text gives it */
-	const char *manifest;	/* digest of the platform's manifest, as text */
-	const char *store;	/* the store's directory */
-	uint32_t n_layers;	/* of the image */
+	const char *mountpoint;		       /* canonical */
+	const char *reference;		       /* as ref_text gives it */
+	const char *manifest;		       /* digest of the platform's manifest, as text */
+	const char *store;		       /* the store's directory */
+	uint32_t n_layers;		       /* of the image */
+	const struct mount_info_layer *layers; /* NULL: not said */
+	const char *tree; /* the file of the merged tree, so that others can name its rows; NULL:
+			     it lives in memory */
 };
 
 struct mount_record;
@@ -44,6 +54,9 @@ struct counters *mount_record_counters(struct mount_record *record);
  * content_options; valid as the counters are. */
 _Atomic(uint8_t) *mount_record_layer_states(struct mount_record *record);
 
+/* mount_record_board - for content_options; valid as the counters are. */
+struct board *mount_record_board(struct mount_record *record);
+
 /* mount_record_free - remove the file and let go of its lock. */
 void mount_record_free(struct mount_record **record);
 
@@ -51,15 +64,29 @@ void mount_record_free(struct mount_record **record);
  * is what `imgfs umount` waits for. */
 void mount_record_leave(struct mount_record **record);
 
+struct mount_layer {
+	char digest[DIGEST_TEXT_MAX]; /* "" when the record does not say */
+	uint64_t size;		      /* of the blob */
+	uint8_t state;		      /* enum layer_state */
+	/* Layers with the same blob share their figures: those of the lowest of them, which is
+	 * this one itself where there is no other. */
+	uint32_t same_as;
+	uint64_t fetched_bytes;
+	uint32_t n_chunks, n_stored; /* 0: not known yet; n_stored is at most n_chunks */
+};
+
 /* A copy of one live record. */
 struct mount_row {
 	char *mountpoint, *reference, *manifest, *store; /* owned */
+	char *tree;					 /* owned; "" : in memory */
 	struct mounted mounted;				 /* its device number */
 	int64_t started_at;				 /* seconds since 1970 */
 	int pid;
+	uint64_t size;		    /* of all layers, each blob once */
+	struct mount_layer *layers; /* bottom first; owned */
 	uint32_t n_layers;
-	uint8_t layer_states[INDEX_LAYERS_MAX]; /* enum layer_state */
 	struct counters_view counters;
+	struct board_view board;
 };
 struct mount_list {
 	struct mount_row *rows; /* by mount point, then pid; owned */
@@ -71,6 +98,10 @@ struct mount_list {
  * A missing runtime directory is an empty list. Free with mount_list_fini also after an error.
  */
 err_t mounts_list(struct mount_list *out, struct diag *d) must_check;
+
+/* mount_record_row - the same of a record of our own; free with mount_row_fini. */
+void mount_record_row(const struct mount_record *record, struct mount_row *out);
+void mount_row_fini(struct mount_row *row);
 
 /* mount_list_fini - leaves an empty list. */
 void mount_list_fini(struct mount_list *list);

@@ -265,7 +265,7 @@ static void measure_sparse_files(struct filesystem *fs)
 }
 
 struct filesystem *filesystem_new(const struct index *tree, struct content *content,
-				  struct counters *counters, void (*on_read)(void *arg), void *arg)
+				  struct counters *counters)
 {
 	struct filesystem *fs = new_of(struct filesystem);
 
@@ -274,8 +274,6 @@ struct filesystem *filesystem_new(const struct index *tree, struct content *cont
 	BUG_ON(fs->info->kind != INDEX_IMAGE);
 	fs->content = content;
 	fs->counters = counters;
-	fs->on_read = on_read;
-	fs->on_read_arg = arg;
 	fs->has_acls = tree_has_acls(tree);
 	measure_sparse_files(fs);
 	return fs;

@@ -19,12 +19,11 @@ struct filesystem;
 
 /*
  * filesystem_new - the tree as it will be served; all arguments must outlive it
- * @on_read  called before every read is answered, from any thread; must return at once; may be NULL
  * Cost: one pass over the tree's xattrs, and one over the rows and extents of its files if any has
  * holes; 16 bytes of memory for each file that has.
  */
 struct filesystem *filesystem_new(const struct index *tree, struct content *content,
-				  struct counters *counters, void (*on_read)(void *arg), void *arg);
+				  struct counters *counters);
 /* filesystem_free - no operation may run any more, and no read be in flight (content_free). */
 void filesystem_free(struct filesystem **fs);
 

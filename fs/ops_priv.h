@@ -24,8 +24,6 @@ struct filesystem {
 	const struct index_info *info;
 	struct content *content;
 	struct counters *counters;
-	void (*on_read)(void *arg);
-	void *on_read_arg;
 	struct sparse_file *sparse; /* in order of rows */
 	size_t n_sparse;
 	bool has_acls; /* the tree carries POSIX ACLs: the kernel must enforce them */

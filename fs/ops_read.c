@@ -59,12 +59,9 @@ static void read_put(struct read *r)
 static void read_done(struct read_request *request, err_t err)
 {
 	struct read *r = (struct read *)request;
-	struct filesystem *fs = r->fs;
 
 	if (interrupting != r)
 		fuse_req_interrupt_func(r->reply.req, NULL, NULL);
-	if (fs->on_read)
-		fs->on_read(fs->on_read_arg);
 	/* Content says more than a program may take for a statement about its file. */
 	if (err)
 		reply_once_error(&r->reply, err == -EINTR ? err : -EIO);

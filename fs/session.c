@@ -29,7 +29,6 @@ struct session {
 	char *mountpoint;
 	struct fuse_session *fuse;
 	struct filesystem *fs;
-	struct content *content;
 	struct counters *counters;
 	struct loop *loop;
 	struct mounted mounted; /* names our mount among those that may lie on the same path */
@@ -123,16 +122,6 @@ static err_t session_create(struct session *s, const struct session_options *opt
 	return 0;
 }
 
-/* A read is about to be answered: its figures are in the record before its reader goes on. */
-static void publish(void *arg)
-{
-	struct session *s = arg;
-	struct content_stats stats;
-
-	content_stats(s->content, &stats);
-	counters_publish(s->counters, &stats);
-}
-
 static err_t session_mount(struct session *s, const struct session_options *options, struct diag *d)
 {
 	err_t err;
@@ -162,11 +151,10 @@ err_t session_open(const struct session_options *options, struct session **out, 
 	err_t err;
 
 	s->mountpoint = xstrdup(options->mountpoint);
-	s->content = options->content;
 	s->counters = options->counters;
 	s->ended_fd = -1;
 	s->detached = true;
-	s->fs = filesystem_new(options->tree, options->content, options->counters, publish, s);
+	s->fs = filesystem_new(options->tree, options->content, options->counters);
 	err = session_mount(s, options, d);
 	if (err)
 		session_close(&s);

@@ -114,14 +114,24 @@ static err_t check_apart(const struct mount_command *m, const struct mount_parts
 
 static err_t record_make(const struct mount_command *m, struct mount_parts *p, struct diag *d)
 {
+	const struct image *image = p->ci.image;
 	char digest[DIGEST_TEXT_MAX];
+	uint32_t n_layers = index_info(image->tree)->n_layers;
+	auto_free struct mount_info_layer *layers = xcalloc(n_layers + 1, sizeof(*layers));
+	auto_free char *tree = image_tree_path(image);
 	struct mount_info info = {
 		.mountpoint = m->mountpoint,
 		.reference = p->reference,
-		.manifest = digest_text(&p->ci.image->digest, digest),
+		.manifest = digest_text(&image->digest, digest),
 		.store = store_dir(p->ci.store),
-		.n_layers = index_info(p->ci.image->tree)->n_layers,
+		.n_layers = n_layers,
+		.layers = layers,
+		.tree = tree,
 	};
+
+	for (uint32_t i = 0; i < n_layers; i++)
+		layers[i] = (struct mount_info_layer){image->manifest.layers[i].desc.digest,
+						      image->manifest.layers[i].desc.size};
 
 	return mount_record_new(&info, &p->record, d);
 }
@@ -179,6 +189,7 @@ static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct 
 	err = record_make(m, p, d);
 	if (!err) {
 		m->content.layer_states = mount_record_layer_states(p->record);
+		m->content.board = mount_record_board(p->record);
 		err = content_new(p->ci.image, &m->content, &p->content, d);
 		m->warm = p->content;
 	}

@@ -95,7 +95,7 @@ static void print_details(const struct mount_row *row)
 	printf("%-11s %s\n", "uptime", format_uptime(uptime_s(row), up));
 	printf("%-11s", "layers");
 	for (uint32_t i = 0; i < row->n_layers; i++)
-		printf(" %s", layer_state_name(row->layer_states[i]));
+		printf(" %s", layer_state_name(row->layers[i].state));
 	putchar('\n');
 	print_values("upcalls", row->counters.upcalls, row->counters.n_upcalls);
 	print_values("content", row->counters.content, row->counters.n_content);
@@ -137,7 +137,7 @@ static void json_row(struct json_out *j, const struct mount_row *row)
 	json_put_number(j, "uptime_s", uptime_s(row));
 	json_put_array(j, "layers");
 	for (uint32_t i = 0; i < row->n_layers; i++)
-		json_put_text(j, NULL, layer_state_name(row->layer_states[i]));
+		json_put_text(j, NULL, layer_state_name(row->layers[i].state));
 	json_put_end(j);
 	json_put_number(j, "upcalls_total", row->counters.upcalls_total);
 	json_values(j, "upcalls", row->counters.upcalls, row->counters.n_upcalls);

@@ -108,6 +108,52 @@ static void test_one(void **state)
 	assert_int_equal(count_files(), 0);
 }
 
+/* What a daemon counts by layer, and of a blob that is listed twice, once. */
+static void test_layers(void **state)
+{
+	const struct mount_info_layer layers[] = {
+		{{.alg = DIGEST_SHA256, .b = {1}}, 1000},
+		{{.alg = DIGEST_SHA256, .b = {2}}, 50},
+		{{.alg = DIGEST_SHA256, .b = {1}}, 1000},
+	};
+	const struct mount_info info = {.mountpoint = "/mnt/a",
+					.reference = "a",
+					.manifest = "",
+					.store = "/store",
+					.n_layers = ARRAY_LEN(layers),
+					.layers = layers,
+					.tree = "/store/tree"};
+	struct mount_record *r = NULL;
+	struct mount_list list;
+	struct mount_row own;
+	(void)state;
+	assert_int_equal(mount_record_new(&info, &r, NULL), 0);
+	assert_int_equal(mount_record_show(r, &device, NULL), 0);
+	struct board *board = mount_record_board(r);
+	board_count(&board->layers[0].fetched_bytes, 300);
+	atomic_store(&board->layers[1].n_chunks, 3);
+	atomic_store(&board->layers[1].n_stored, 4);
+	board_failed(board, 1, "no answer");
+	assert_int_equal(mounts_list(&list, NULL), 0);
+	const struct mount_row *row = &list.rows[0];
+	assert_int_equal(row->size, 1050);
+	assert_string_equal(row->tree, "/store/tree");
+	assert_int_equal(row->n_layers, 3);
+	assert_int_equal(row->layers[0].same_as, 0);
+	assert_int_equal(row->layers[1].same_as, 1);
+	assert_int_equal(row->layers[2].same_as, 0);
+	assert_int_equal(row->layers[2].fetched_bytes, 300);
+	assert_int_equal(row->layers[1].n_stored, 3); /* never more than there are */
+	assert_non_null(strstr(row->layers[1].digest, "sha256:02"));
+	assert_string_equal(row->board.failed[0].text, "no answer");
+	mount_record_row(r, &own);
+	assert_int_equal(own.size, row->size);
+	assert_string_equal(own.layers[2].digest, row->layers[2].digest);
+	mount_row_fini(&own);
+	mount_list_fini(&list);
+	mount_record_free(&r);
+}
+
 static void test_not_listed_before_it_is_shown(void **state)
 {
 	struct mount_record *r = record_of("/mnt/a", false);
@@ -323,7 +369,8 @@ static void test_files_that_are_no_records(void **state)
 static void test_directories_of_others(void **state)
 {
 	struct mount_record *r = record_of("/mnt/a", true);
-	struct mount_info info = {"/mnt/b", "x", "x", "x", 1};
+	struct mount_info info = {
+		.mountpoint = "/mnt/b", .reference = "x", .manifest = "x", .store = "x"};
 	struct mount_list list;
 	struct diag d = DIAG_INIT;
 	auto_free char *path = mounts_path("");
@@ -347,7 +394,8 @@ static void test_texts_that_are_too_long(void **state)
 	struct mount_record *r = NULL;
 	(void)state;
 	memset(text, 'a', 4999);
-	struct mount_info info = {text, "x", "x", "x", 1};
+	struct mount_info info = {
+		.mountpoint = text, .reference = "x", .manifest = "x", .store = "x"};
 	assert_int_equal(mount_record_new(&info, &r, NULL), -ENAMETOOLONG);
 	assert_null(r);
 	assert_int_equal(count_files(), 0);
@@ -361,6 +409,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		case_of(test_nothing),
 		case_of(test_one),
+		case_of(test_layers),
 		case_of(test_not_listed_before_it_is_shown),
 		case_of(test_full_disk),
 		case_of(test_order),

@@ -2,108 +2,242 @@
  * imgfs tree: the directories of an image, drawn. The prefix of a line grows by one column with
  * each level: a bar where more entries of that level follow, blank where they do not.
  */
+#include "tools/colours.h"
 #include "tools/format.h"
 #include "tools/look.h"
+#include "tools/terminal.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#define BYTES_LEN 11 /* of a size in bytes, as tree(1) has it */
+#define SHORT_LEN 5  /* of one as 1.5K */
 
 struct drawing {
+	const struct command *self;
 	const struct index *tree;
 	uint64_t level_max; /* 0: no limit */
+	bool hidden, dirs_only, sizes, human, sums, colours;
+	uint64_t *below; /* with --du: by row of a directory, the sizes of all files in and below it
+			  */
 	struct buf prefix;
-	uint64_t n_dirs, n_others;
+	struct buf path; /* of the directory that is drawn */
+	uint64_t n_dirs, n_others, bytes;
 };
 
-static void draw_name(const struct drawing *t, const struct dir_entry *entry, uint32_t mode,
-		      bool last)
+/* Rows of directories are in breadth-first order: children are complete before their parents. */
+static err_t sum_up(struct drawing *t)
 {
-	format_raw(stdout, buf_bytes(&t->prefix));
-	fputs(last ? "└── " : "├── ", stdout);
+	uint32_t n_dirs = index_info(t->tree)->n_dirs;
+	t->below = try_array(n_dirs, sizeof(*t->below), n_dirs);
+	if (!t->below)
+		return -ENOMEM;
+	for (uint32_t dir = n_dirs; dir-- > 0;) {
+		struct inode inode;
+		struct dir_entry entry;
+		for (uint32_t i = 0; i < index_dir_count(t->tree, dir); i++) {
+			index_dir_entry(t->tree, dir, i, &entry);
+			index_inode(t->tree, entry.row, &inode);
+			t->below[dir] += S_ISDIR(inode.mode) ? 0 : inode.size;
+		}
+		index_inode(t->tree, dir, &inode);
+		if (dir)
+			t->below[inode.parent] += t->below[dir];
+	}
+	return 0;
+}
+
+static uint64_t size_of(const struct drawing *t, uint32_t row, const struct inode *inode)
+{
+	return t->below && S_ISDIR(inode->mode) ? t->below[row] : inode->size;
+}
+
+static void draw_size(const struct drawing *t, uint64_t size)
+{
+	char text[FORMAT_TEXT_MAX];
+	if (t->human)
+		printf("[%*s]  ", SHORT_LEN, format_size_short(size, text));
+	else if (t->sizes || t->sums)
+		printf("[%*" PRIu64 "]  ", BYTES_LEN, size);
+}
+
+/* Whether the symlink that t->path names leads nowhere. */
+static bool is_broken(const struct drawing *t, uint32_t mode)
+{
+	uint32_t row;
+	return S_ISLNK(mode) && index_path(t->tree, buf_bytes(&t->path), true, &row);
+}
+
+static void draw_name(const struct drawing *t, const struct dir_entry *entry,
+		      const struct inode *inode)
+{
+	draw_size(t, size_of(t, entry->row, inode));
+	bool begun = t->colours &&
+		     colours_begin(stdout, inode->mode, entry->name, is_broken(t, inode->mode));
 	format_name(stdout, entry->name);
-	if (S_ISLNK(mode)) {
+	colours_end(stdout, begun);
+	if (S_ISLNK(inode->mode)) {
 		fputs(" -> ", stdout);
 		format_name(stdout, index_link_target(t->tree, entry->row));
 	}
 	putchar('\n');
 }
 
+static void count(struct drawing *t, const struct inode *inode)
+{
+	if (S_ISDIR(inode->mode))
+		t->n_dirs++;
+	else
+		t->n_others++;
+	t->bytes += t->below ? 0 : inode->size;
+}
+
+static err_t draw_directory(struct drawing *t, uint32_t dir, uint64_t level);
+
+/* One line, and what is below it. */
+static err_t draw_entry(struct drawing *t, const struct dir_entry *entry, bool last, uint64_t level)
+{
+	struct inode inode;
+	size_t prefix = t->prefix.n, path = t->path.n;
+	const char *column = last ? "    " : "│   ";
+	err_t err = path_push(&t->path, entry->name, &path);
+	if (err)
+		return err;
+	index_inode(t->tree, entry->row, &inode);
+	format_raw(stdout, buf_bytes(&t->prefix));
+	fputs(last ? "└── " : "├── ", stdout);
+	draw_name(t, entry, &inode);
+	count(t, &inode);
+	if (S_ISDIR(inode.mode) && (!t->level_max || level < t->level_max)) {
+		err = buf_append(&t->prefix, column, strlen(column));
+		if (!err)
+			err = draw_directory(t, entry->row, level + 1);
+	}
+	t->prefix.n = prefix;
+	t->path.n = path;
+	return err;
+}
+
+static void keep_directories(const struct index *tree, struct listing *l)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < l->n; i++)
+		if (l->entries[i].row < index_info(tree)->n_dirs)
+			l->entries[kept++] = l->entries[i];
+	l->n = kept;
+}
+
 static err_t draw_directory(struct drawing *t, uint32_t dir, uint64_t level)
 {
 	struct listing l;
-	err_t err = listing_load(t->tree, dir, true, &l);
+	err_t err = listing_load(t->tree, dir, t->hidden, &l);
 	if (err)
 		return err;
-	for (uint32_t i = 0; i < l.n && !err && !ferror(stdout); i++) {
-		struct inode inode;
-		size_t before = t->prefix.n;
-		bool last = i + 1 == l.n;
-		index_inode(t->tree, l.entries[i].row, &inode);
-		draw_name(t, &l.entries[i], inode.mode, last);
-		if (!S_ISDIR(inode.mode)) {
-			t->n_others++;
-			continue;
-		}
-		t->n_dirs++;
-		if (t->level_max && level >= t->level_max)
-			continue;
-		const char *column = last ? "    " : "│   ";
-		err = buf_append(&t->prefix, column, strlen(column));
-		if (!err)
-			err = draw_directory(t, l.entries[i].row, level + 1);
-		t->prefix.n = before;
-	}
+	if (t->dirs_only)
+		keep_directories(t->tree, &l);
+	for (uint32_t i = 0; i < l.n && !err && !ferror(stdout); i++)
+		err = draw_entry(t, &l.entries[i], i + 1 == l.n, level);
 	listing_fini(&l);
 	return err;
 }
 
-static err_t draw(struct drawing *t, uint32_t row, const char *path)
+/* A path that was typed, which stands by itself. */
+static int draw_root(struct drawing *t, const char *path)
 {
+	struct dir_entry root = {.name = BYTES_STR(path)};
+	struct diag d = DIAG_INIT;
 	struct inode inode;
-	err_t err = 0;
-	index_inode(t->tree, row, &inode);
-	format_name(stdout, BYTES_STR(path));
-	putchar('\n');
-	if (S_ISDIR(inode.mode)) {
-		t->n_dirs = 1;
-		err = draw_directory(t, row, 1);
-	} else {
-		t->n_others = 1;
+	int status = look_up(t->self, t->tree, path, true, &root.row);
+	if (status)
+		return status;
+	index_inode(t->tree, root.row, &inode);
+	err_t err = buf_append(&t->path, path, strlen(path));
+	if (!err) {
+		draw_name(t, &root, &inode);
+		count(t, &inode);
+		t->bytes += t->below ? size_of(t, root.row, &inode) : 0;
 	}
+	if (!err && S_ISDIR(inode.mode))
+		err = draw_directory(t, root.row, 1);
+	t->path.n = 0;
+	if (!err)
+		return 0;
+	(void)fail_sys(&d, ERR_OTHER, err, "%s", path);
+	return cli_fail(t->self, &d);
+}
+
+static void draw_total(const struct drawing *t)
+{
+	char size[FORMAT_TEXT_MAX];
+	putchar('\n');
+	if (t->human)
+		printf("%s in ", format_size_short(t->bytes, size));
+	else if (t->sizes || t->sums)
+		printf("%" PRIu64 " bytes in ", t->bytes);
+	printf("%" PRIu64 " director%s", t->n_dirs, t->n_dirs == 1 ? "y" : "ies");
+	if (!t->dirs_only)
+		printf(", %" PRIu64 " file%s", t->n_others, t->n_others == 1 ? "" : "s");
+	putchar('\n');
+}
+
+static int draw(struct drawing *t, char **typed)
+{
+	struct path_list paths = {0};
+	int status = look_paths(t->self, t->tree, typed, &paths);
+	for (size_t i = 0; i < paths.n; i++) {
+		int failed = draw_root(t, paths.paths[i]);
+		status = status ? status : failed;
+	}
+	if (t->n_dirs || t->n_others)
+		draw_total(t);
+	path_list_fini(&paths);
 	buf_fini(&t->prefix);
-	printf("\n%" PRIu64 " director%s, %" PRIu64 " file%s\n", t->n_dirs,
-	       t->n_dirs == 1 ? "y" : "ies", t->n_others, t->n_others == 1 ? "" : "s");
-	return err;
+	buf_fini(&t->path);
+	free(take(&t->below));
+	return status;
 }
 
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct common_options common = {0};
-	struct drawing t = {0};
+	struct drawing t = {.self = self};
 	struct cli_image ci;
-	struct diag d = DIAG_INIT;
+	enum colour_when when = COLOUR_AUTO;
+	const char *colour = NULL;
 	char **operands;
-	uint32_t row;
 	const struct option_row rows[] = {
 		{'L', "level", OPT_NUMBER, &t.level_max, "N",
 		 "go N directories deep (default: all)"},
+		{'a', "all", OPT_FLAG, &t.hidden, NULL, "also names that begin with a dot"},
+		{'d', NULL, OPT_FLAG, &t.dirs_only, NULL, "directories only"},
+		{'s', NULL, OPT_FLAG, &t.sizes, NULL, "the size of each file in bytes"},
+		{'h', NULL, OPT_FLAG, &t.human, NULL, "sizes as 1.5K, 12M (powers of 1024)"},
+		{0, "du", OPT_FLAG, &t.sums, NULL,
+		 "of directories, the sizes of all files below (links count each time)"},
+		{0, "color", OPT_STRING, &colour, "WHEN",
+		 "auto (default: on a terminal), always or never"},
 		{0},
 	};
 	int n = cli_parse(self, argc, argv, rows, &common, &operands);
-	if (n < 1 || n > 2)
-		return cli_usage_error(self, n < 1 ? "a reference is missing"
-						   : "one reference and one path at the most");
-	auto_free char *path = look_path(n > 1 ? operands[1] : "/");
+	if (n < 1)
+		return cli_usage_error(self, "a reference is missing");
+	if (colour && !terminal_colour_when(colour, &when))
+		return cli_usage_error(self, "--color takes auto, always or never, not '%s'",
+				       colour);
+	t.colours = terminal_colours(STDOUT_FILENO, when);
 	int status = cli_open_image(self, &common, operands[0], true, &ci);
 	if (status)
 		return status;
 	t.tree = ci.image->tree;
-	status = look_up(self, t.tree, path, true, &row);
-	err_t err = status ? 0 : draw(&t, row, path);
+	err_t err = t.sums ? sum_up(&t) : 0;
 	if (err) {
-		(void)fail_sys(&d, ERR_OTHER, err, "%s", path);
+		struct diag d = DIAG_INIT;
+		(void)fail_sys(&d, ERR_OTHER, err, "add sizes up");
 		status = cli_fail(self, &d);
+	} else {
+		status = draw(&t, operands + 1);
 	}
 	cli_close_image(&ci);
 	return status;
@@ -111,10 +245,18 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command cmd_tree = {
 	.name = "tree",
-	.synopsis = "[-L N] REF [PATH]",
+	.synopsis = "[-adsh] [-L N] [--du] [--color WHEN] REF [PATH...]",
 	.summary = "Draw the directories of an image as a tree",
-	.details = "Every name is shown, in bytewise order; control characters and bytes that are "
-		   "not\n"
-		   "UTF-8 as \\ooo, a backslash as \\\\.",
+	.details = "Nothing of the files is fetched. Names stand in bytewise order; control "
+		   "characters\n"
+		   "and bytes that are not UTF-8 are shown as \\ooo, a backslash as \\\\. Without "
+		   "-a, names\n"
+		   "that begin with a dot are left out. PATH may be a pattern, as for 'imgfs ls'. "
+		   "The last\n"
+		   "line counts what was drawn; with -s or -h it adds the sizes up.",
+	.examples = "imgfs tree -L 2 docker.io/library/alpine\n"
+		    "# where the space goes\n"
+		    "imgfs tree -d -h --du -L 2 docker.io/library/python:3.12 /usr\n"
+		    "imgfs tree -h alpine /etc/apk",
 	.run = run,
 };

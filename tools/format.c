@@ -93,6 +93,36 @@ const char *format_size(uint64_t bytes, char buf[FORMAT_TEXT_MAX])
 	return buf;
 }
 
+const char *format_size_short(uint64_t bytes, char buf[FORMAT_TEXT_MAX])
+{
+	static const char units[] = "KMGTPE";
+	unsigned unit = 0, shift = 10;
+	if (bytes < 1024) {
+		snprintf(buf, FORMAT_TEXT_MAX, "%" PRIu64, bytes);
+		return buf;
+	}
+	while (bytes >> shift >= 1024) {
+		shift += 10;
+		unit++;
+	}
+	uint64_t whole = bytes >> shift, rest = bytes & ((UINT64_C(1) << shift) - 1);
+	/* rest is below 2^60: times ten fits */
+	uint64_t tenths = whole * 10 + ((rest * 10) >> shift) +
+			  (((rest * 10) & ((UINT64_C(1) << shift) - 1)) != 0);
+	if (tenths > 99)
+		whole += rest != 0;
+	if (tenths > 99 && whole == 1024) {
+		unit++;
+		tenths = 10;
+	}
+	if (tenths > 99)
+		snprintf(buf, FORMAT_TEXT_MAX, "%" PRIu64 "%c", whole, units[unit]);
+	else
+		snprintf(buf, FORMAT_TEXT_MAX, "%" PRIu64 ".%" PRIu64 "%c", tenths / 10,
+			 tenths % 10, units[unit]);
+	return buf;
+}
+
 const char *format_percent(uint64_t part, uint64_t whole, char buf[FORMAT_TEXT_MAX])
 {
 	if (whole)

@@ -20,6 +20,8 @@ const char *format_minute(int64_t seconds, char buf[FORMAT_TEXT_MAX]);
 const char *format_time(int64_t seconds, uint32_t ns, char buf[FORMAT_TEXT_MAX]);
 /* format_size - "512 B", "1.5 KiB", "2.0 GiB": rounded to the nearest tenth. */
 const char *format_size(uint64_t bytes, char buf[FORMAT_TEXT_MAX]);
+/* format_size_short - "512", "1.5K", "12M", as `ls -h` does it: rounded up. */
+const char *format_size_short(uint64_t bytes, char buf[FORMAT_TEXT_MAX]);
 /* format_percent - "1.37 %" of a whole; "-" when the whole is 0. */
 const char *format_percent(uint64_t part, uint64_t whole, char buf[FORMAT_TEXT_MAX]);
 /* format_type - "directory", "file", "symlink", "char", "block", "fifo", "socket", "unknown". */

@@ -35,6 +35,13 @@ int look_up(const struct command *self, const struct index *tree, const char *pa
 	return cli_fail(self, &d);
 }
 
+err_t path_push(struct buf *path, struct bytes name, size_t *before)
+{
+	*before = path->n;
+	err_t err = path->n > 1 ? buf_append(path, "/", 1) : 0; /* "/" has its slash */
+	return err ? err : buf_append(path, name.p, name.n);
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return bytes_compare(((const struct dir_entry *)a)->name,
@@ -56,6 +63,47 @@ err_t listing_load(const struct index *tree, uint32_t dir, bool hidden, struct l
 	}
 	qsort(out->entries, out->n, sizeof(*out->entries), by_name);
 	return 0;
+}
+
+/* What the entries of a listing are compared by. */
+struct sorting {
+	const struct index *tree;
+	enum listing_order order;
+	bool reverse;
+};
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_i64(int64_t a, int64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int by_order(const void *a, const void *b, void *context)
+{
+	const struct sorting *s = context;
+	const struct dir_entry *left = a, *right = b;
+	struct inode x, y;
+	int found = 0;
+	index_inode(s->tree, left->row, &x);
+	index_inode(s->tree, right->row, &y);
+	if (s->order == ORDER_SIZE)
+		found = compare_u64(y.size, x.size);
+	else if (s->order == ORDER_TIME && !(found = compare_i64(y.mtime, x.mtime)))
+		found = compare_u64(y.mtime_ns, x.mtime_ns);
+	if (!found)
+		found = bytes_compare(left->name, right->name);
+	return s->reverse ? -found : found;
+}
+
+void listing_sort(const struct index *tree, struct listing *l, enum listing_order order,
+		  bool reverse)
+{
+	struct sorting sorting = {tree, order, reverse};
+	qsort_r(l->entries, l->n, sizeof(*l->entries), by_order, &sorting);
 }
 
 void listing_fini(struct listing *l)
@@ -84,4 +132,14 @@ void look_json_inode(struct json_out *j, const struct index *tree, uint32_t row)
 		json_put_number(j, "major", inode.rdev_major);
 		json_put_number(j, "minor", inode.rdev_minor);
 	}
+}
+
+void look_json_entry(struct json_out *j, const struct index *tree, uint32_t row, struct bytes path,
+		     struct bytes name)
+{
+	json_put_object(j, NULL);
+	json_put_bytes(j, "path", path);
+	json_put_bytes(j, "name", name);
+	look_json_inode(j, tree, row);
+	json_put_end(j);
 }

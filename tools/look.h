@@ -1,6 +1,6 @@
 /*
- * look - what ls, tree, stat and cat share: finding a path in the merged tree, listing a directory
- * in order, and the members that describe an inode in JSON
+ * look - what ls, tree, find, stat and cat share: finding paths in the merged tree, listing a
+ * directory in order, and the members that describe an inode in JSON
  */
 #ifndef IMGFS_TOOLS_LOOK_H
 #define IMGFS_TOOLS_LOOK_H
@@ -16,6 +16,31 @@ char *look_path(const char *typed);
 int look_up(const struct command *self, const struct index *tree, const char *path, bool follow,
 	    uint32_t *row);
 
+/* Absolute paths of an image; zero-initialise, free with path_list_fini. */
+struct path_list {
+	char **paths; /* ended by NULL once there is one; owned */
+	size_t n, cap;
+};
+void path_list_fini(struct path_list *l);
+
+/*
+ * look_paths - what was typed, as absolute paths; patterns are replaced by what they match
+ * @typed  ended by NULL; none at all is "/"
+ * A path that is in the image as it was typed is taken so; others that hold *, ? or [ are patterns,
+ * as a shell knows them: * matches no slash and no leading dot, ** any number of directories, and
+ * symlinks to directories are followed but by **. A path that is no pattern is not looked up here.
+ * Returns 0, or the exit status of the first pattern that matches nothing, after an error line.
+ */
+int look_paths(const struct command *self, const struct index *tree, char **typed,
+	       struct path_list *out);
+
+/* look_glob - the paths that an absolute pattern matches, in bytewise order, appended. -ENOMEM. */
+err_t look_glob(const struct index *tree, const char *pattern, struct path_list *out) must_check;
+
+/* path_push - append "/name" to a path, "/" being the root; *before is its length until then. A
+ * name that is added to an empty path stands alone. */
+err_t path_push(struct buf *path, struct bytes name, size_t *before) must_check;
+
 /* The entries of a directory in bytewise order of their names. */
 struct listing {
 	struct dir_entry *entries; /* owned; the names are the index's */
@@ -26,8 +51,16 @@ err_t listing_load(const struct index *tree, uint32_t dir, bool hidden,
 		   struct listing *out) must_check;
 void listing_fini(struct listing *l);
 
+enum listing_order { ORDER_NAME, ORDER_SIZE, ORDER_TIME };
+/* listing_sort - by name, or the largest or newest first, names deciding between equals. */
+void listing_sort(const struct index *tree, struct listing *l, enum listing_order order,
+		  bool reverse);
+
 /* look_json_inode - type, mode, owner, size, time, links, and target or device; see
  * tools/JSON.md. */
 void look_json_inode(struct json_out *j, const struct index *tree, uint32_t row);
+/* look_json_entry - an object of a path, a name, and the members of an inode: a row of ls, find. */
+void look_json_entry(struct json_out *j, const struct index *tree, uint32_t row, struct bytes path,
+		     struct bytes name);
 
 #endif

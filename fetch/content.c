@@ -87,6 +87,7 @@ static bool serve_now(struct content *c, const struct piece *piece)
 		return true;
 	}
 	around_wanted(&piece->slot->around, piece->chunk);
+	trace_chunk_read(c, (uint32_t)(piece->slot - c->slots), piece->chunk);
 	count(&c->counters.store_hits, 1);
 	content_prove_soon(c, (uint32_t)(piece->slot - c->slots));
 	return true;
@@ -98,6 +99,7 @@ void content_read_done(struct content *c, struct read_request *r, err_t err)
 {
 	if (err && err != -EINTR)
 		count(&c->counters.errors, 1);
+	trace_waited(c, r, err);
 	r->done(r, err);
 }
 
@@ -178,6 +180,7 @@ static bool wait_for(struct content *c, struct ticket *ticket, struct leads *lea
 	uint32_t slot = (uint32_t)(piece->slot - c->slots);
 	count(&c->counters.misses, 1);
 	around_wanted(&piece->slot->around, piece->chunk);
+	trace_chunk_read(c, slot, piece->chunk);
 	switch (flight_join(c->flights, ticket, slot, piece->chunk, &part, &lead, &data)) {
 	case JOIN_WAITS:
 		return true;
@@ -213,6 +216,7 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 		content_read_done(c, r, -EIO);
 		return;
 	}
+	trace_waits(c, r, (uint32_t)(first->slot - c->slots), first->chunk);
 	/* A profile knows better than a guess. */
 	bool guesses = !replay_has(c, r->row, r->off);
 	struct leads leads = {.n = 0};
@@ -251,10 +255,12 @@ void content_read_start(struct content *c, struct read_request *r)
 {
 	r->state = NULL;
 	r->for_rows = false;
+	r->waits_since_ms = 0;
 	count(&c->counters.reads, 1);
 	count(&c->counters.read_bytes, r->n);
 	content_prove_what_is_here(c);
 	if (r->n) {
+		trace_read(c, r);
 		fill_note(c);
 		record_note(c, r->row, r->off, r->n);
 		replay_note(c, r->row, r->off);
@@ -383,6 +389,7 @@ err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table
 	bool proven = form && store_published_index_there(c->image->store, form);
 	atomic_store_explicit(&slot->proven, proven, memory_order_relaxed);
 	atomic_store_explicit(&slot->table, table, memory_order_release);
+	trace_slot_opened(c, slot);
 	content_show_state(c, slot,
 			   chunk_table_form(table) ? image_layer_state(c->image, slot->layer)
 						   : LAYER_PROVEN);
@@ -496,6 +503,8 @@ err_t content_new(struct image *image, const struct content_options *options, st
 		return err;
 	}
 	start_engine(c, options ? options : &defaults);
+	if (options && options->trace_fd > 0)
+		tracer_open(c, options->trace_fd);
 	*out = c;
 	return 0;
 }
@@ -512,6 +521,7 @@ static void stop_engine(struct content *c)
 	fill_stop(c);
 	/* Workers look at the scheduler until they have ended. */
 	scheduler_stop(c->scheduler);
+	tracer_save(c);
 	scheduler_free(&c->scheduler);
 	flights_free(&c->flights);
 	recent_free(&c->recent);
@@ -521,6 +531,7 @@ static void stop_engine(struct content *c)
 	replay_free(&c->replay);
 	share_free(&c->share);
 	fill_free(&c->fill);
+	tracer_free(&c->tracer);
 }
 
 void content_free(struct content **cp)

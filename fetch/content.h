@@ -34,6 +34,9 @@ struct content_options {
 	/* Where the state of each layer is shown (enum layer_state), INDEX_LAYERS_MAX of them,
 	 * which must outlive the content; NULL: nowhere. */
 	_Atomic(uint8_t) *layer_states;
+	/* An empty file into which is written down what is read, fetched and waited for
+	 * (index/trace.h), open for both; may be closed after content_new. 0: nowhere. */
+	int trace_fd;
 };
 #define CONTENT_BUDGET_S 60
 #define CONTENT_WORKERS	 8
@@ -67,7 +70,9 @@ struct read_request {
 	void (*done)(struct read_request *r, err_t err);
 	/* private to content */
 	void *state;
-	bool for_rows; /* state waits for chunk rows, not for bytes */
+	bool for_rows;		/* state waits for chunk rows, not for bytes */
+	int64_t waits_since_ms; /* 0: it does not */
+	uint32_t waits_slot, waits_chunk;
 };
 void content_read_start(struct content *c, struct read_request *r);
 

@@ -44,6 +44,13 @@ struct counters *mount_record_counters(struct mount_record *record);
  * content_options; valid as the counters are. */
 _Atomic(uint8_t) *mount_record_layer_states(struct mount_record *record);
 
+/*
+ * mount_record_trace - an empty file beside the record for content_options' trace_fd, which comes
+ * and goes with it; -errno. Once a record, before mount_record_show. The descriptor stays the
+ * record's.
+ */
+int mount_record_trace(struct mount_record *record);
+
 /* mount_record_free - remove the file and let go of its lock. */
 void mount_record_free(struct mount_record **record);
 
@@ -51,8 +58,11 @@ void mount_record_free(struct mount_record **record);
  * is what `imgfs umount` waits for. */
 void mount_record_leave(struct mount_record **record);
 
+#define MOUNT_RECORD_NAME_MAX 20 /* ".", 16 hexadecimal digits, NUL */
+
 /* A copy of one live record. */
 struct mount_row {
+	char name[MOUNT_RECORD_NAME_MAX];		 /* of the record */
 	char *mountpoint, *reference, *manifest, *store; /* owned */
 	struct mounted mounted;				 /* its device number */
 	int64_t started_at;				 /* seconds since 1970 */
@@ -71,6 +81,10 @@ struct mount_list {
  * A missing runtime directory is an empty list. Free with mount_list_fini also after an error.
  */
 err_t mounts_list(struct mount_list *out, struct diag *d) must_check;
+
+/* mounts_trace_read - a copy of the trace beside a record (index/trace.h) as it is now, into an
+ * empty buffer; -ENOENT when it has none. */
+err_t mounts_trace_read(const struct mount_row *row, struct buf *out) must_check;
 
 /* mount_list_fini - leaves an empty list. */
 void mount_list_fini(struct mount_list *list);

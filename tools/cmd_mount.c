@@ -180,6 +180,7 @@ static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct 
 	err = record_make(m, p, d);
 	if (!err) {
 		m->content.layer_states = mount_record_layer_states(p->record);
+		m->content.trace_fd = max_of(mount_record_trace(p->record), 0);
 		err = content_new(p->ci.image, &m->content, &p->content, d);
 		m->warm = p->content;
 	}

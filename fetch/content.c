@@ -88,6 +88,7 @@ static bool serve_now(struct content *c, const struct piece *piece)
 	}
 	around_wanted(&piece->slot->around, piece->chunk);
 	board_count(&c->board->store_hits, 1);
+	trace_chunk_read(c, (uint32_t)(piece->slot - c->slots), piece->chunk);
 	content_prove_soon(c, (uint32_t)(piece->slot - c->slots));
 	return true;
 }
@@ -99,6 +100,7 @@ void content_read_done(struct content *c, struct read_request *r, err_t err)
 	if (err && err != -EINTR)
 		board_count(&c->board->errors, 1);
 	content_wait_end(c, r, err);
+	trace_waited(c, r, err);
 	r->done(r, err);
 }
 
@@ -179,6 +181,7 @@ static bool wait_for(struct content *c, struct ticket *ticket, struct leads *lea
 	uint32_t slot = (uint32_t)(piece->slot - c->slots);
 	board_count(&c->board->misses, 1);
 	around_wanted(&piece->slot->around, piece->chunk);
+	trace_chunk_read(c, slot, piece->chunk);
 	switch (flight_join(c->flights, ticket, slot, piece->chunk, &part, &lead, &data)) {
 	case JOIN_WAITS:
 		return true;
@@ -215,6 +218,7 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 		content_read_done(c, r, -EIO);
 		return;
 	}
+	trace_waits(c, r, (uint32_t)(first->slot - c->slots), first->chunk);
 	/* A profile knows better than a guess. */
 	bool guesses = !replay_has(c, r->row, r->off);
 	struct leads leads = {.n = 0};
@@ -256,8 +260,10 @@ void content_read_start(struct content *c, struct read_request *r)
 	r->wait.since_us = 0;
 	board_count(&c->board->reads, 1);
 	board_count(&c->board->read_bytes, r->n);
+	r->waits_since_ms = 0;
 	content_prove_what_is_here(c);
 	if (r->n) {
+		trace_read(c, r);
 		fill_note(c);
 		record_note(c, r->row, r->off, r->n);
 		replay_note(c, r->row, r->off);
@@ -386,6 +392,7 @@ err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table
 	bool proven = form && store_published_index_there(c->image->store, form);
 	atomic_store_explicit(&slot->proven, proven, memory_order_relaxed);
 	atomic_store_explicit(&slot->table, table, memory_order_release);
+	trace_slot_opened(c, slot);
 	content_show_state(c, slot,
 			   chunk_table_form(table) ? image_layer_state(c->image, slot->layer)
 						   : LAYER_PROVEN);
@@ -502,6 +509,8 @@ err_t content_new(struct image *image, const struct content_options *options, st
 		return err;
 	}
 	start_engine(c, options ? options : &defaults);
+	if (options && options->trace_fd > 0)
+		tracer_open(c, options->trace_fd);
 	*out = c;
 	return 0;
 }
@@ -518,6 +527,7 @@ static void stop_engine(struct content *c)
 	fill_stop(c);
 	/* Workers look at the scheduler until they have ended. */
 	scheduler_stop(c->scheduler);
+	tracer_save(c);
 	scheduler_free(&c->scheduler);
 	flights_free(&c->flights);
 	recent_free(&c->recent);
@@ -527,6 +537,7 @@ static void stop_engine(struct content *c)
 	replay_free(&c->replay);
 	share_free(&c->share);
 	fill_free(&c->fill);
+	tracer_free(&c->tracer);
 }
 
 void content_free(struct content **cp)

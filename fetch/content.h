@@ -38,6 +38,9 @@ struct content_options {
 	/* Where everything that it does is shown; zeroes, and must outlive the content. NULL: only
 	 * content_stats tells. */
 	struct board *board;
+	/* An empty file into which is written down what is read, fetched and waited for
+	 * (index/trace.h), open for both; may be closed after content_new. 0: nowhere. */
+	int trace_fd;
 };
 #define CONTENT_BUDGET_S 60
 #define CONTENT_WORKERS	 8
@@ -74,6 +77,8 @@ struct read_request {
 	bool for_rows; /* state waits for chunk rows, not for bytes */
 	struct board_wait wait;
 	uint32_t wait_place;
+	int64_t waits_since_ms; /* 0: it does not */
+	uint32_t waits_slot, waits_chunk;
 };
 void content_read_start(struct content *c, struct read_request *r);
 

@@ -234,6 +234,7 @@ struct batch {
 	uint64_t off, len, have;
 	uint8_t *bytes;
 	bool kept;
+	enum fetch_priority who;      /* the most urgent of the flights, when they were entered */
 	struct chunk_windows windows; /* of the chunks decoded last */
 };
 
@@ -296,6 +297,8 @@ static bool finish_chunk(struct batch *b)
 	}
 	b->next++;
 	err_t err = decode(b, f->job.chunk, row, blob, &data);
+	if (!err)
+		trace_chunk_came(b->c, f->job.slot, f->job.chunk, f->began_as);
 	if (err)
 		undecodable(b, f, row, err);
 	else
@@ -350,9 +353,26 @@ static void set_range(struct batch *b)
 	b->have = 0;
 }
 
+/* @first: of the flights, which may be gone, the chunk of the first. */
+static void trace_range(const struct batch *b, int64_t from_ms, uint32_t first, uint32_t n,
+			err_t err)
+{
+	unsigned flags = (b->kept ? TRACE_KEPT : 0) | (err ? TRACE_FAILED : 0);
+	trace_fetched(b->c, &(struct trace_fetched){.from_ms = from_ms,
+						    .bytes = b->have,
+						    .slot = (uint32_t)(b->slot - b->c->slots),
+						    .chunk = first,
+						    .n_chunks = n,
+						    .who = b->who,
+						    .flags = flags});
+}
+
 static err_t fetch_range(struct batch *b, struct diag *d)
 {
 	struct range_reader r;
+	int64_t from_ms = now_ms();
+	uint32_t first = b->flights[b->next]->job.chunk;
+	uint32_t n = b->flights[b->n - 1]->job.chunk - first + 1;
 	set_range(b);
 	b->bytes = try_array(b->len, 1, CHUNK_BLOB_MAX);
 	if (!b->bytes)
@@ -364,6 +384,8 @@ static err_t fetch_range(struct batch *b, struct diag *d)
 		err = read_batch(b, &r, d);
 	range_close(b->c, &r);
 	free(take(&b->bytes));
+	if (!b->kept || err != -ENOENT)
+		trace_range(b, from_ms, first, n, err);
 	return err;
 }
 
@@ -412,6 +434,7 @@ static void run_chunks(struct content *c, struct job **jobs, size_t n)
 			return;
 		}
 		chunk_table_get(slot_table(b.slot), f->job.chunk, &b.rows[b.n]);
+		b.who = b.n ? min_of(b.who, f->began_as) : f->began_as;
 		b.flights[b.n++] = f;
 	}
 	if (b.n)

@@ -27,6 +27,7 @@ struct frame_run {
 	/* fixed after it was entered */
 	uint32_t slot, first, last; /* chunks [first, last] */
 	uint64_t blob_off, blob_len;
+	enum fetch_priority who;
 	/* under content->runs_lock */
 	TAILQ_ENTRY(frame_run) link;
 	struct flight_list aboard;
@@ -83,6 +84,7 @@ static struct frame_run *new_run(struct content *c, const struct flight *f, cons
 	struct frame_run *run = new_of(struct frame_run);
 	run->c = c;
 	run->slot = f->job.slot;
+	run->who = f->began_as;
 	run->blob_off = row->blob_off;
 	run->blob_len = row->blob_len;
 	run->first = frame_edge(table, 0, f->job.chunk, row->blob_off);
@@ -153,6 +155,7 @@ static err_t end_chunk(struct frame_run *run)
 		return -EBADMSG;
 	}
 	board_count(&run->c->board->decoded_bytes, run->row.stream_len);
+	trace_chunk_came(run->c, run->slot, run->chunk, run->who);
 	deliver(run);
 	atomic_store_explicit(&run->progress_ms, now_ms(), memory_order_relaxed);
 	run->chunk++;
@@ -180,6 +183,19 @@ static err_t collect(void *arg, const uint8_t *p, size_t n)
 	return 0;
 }
 
+static void trace_segment(const struct frame_run *run, int64_t from_ms, uint32_t chunk,
+			  uint64_t bytes, err_t err)
+{
+	unsigned flags = (run->kept ? TRACE_KEPT : 0) | (err ? TRACE_FAILED : 0);
+	trace_fetched(run->c, &(struct trace_fetched){.from_ms = from_ms,
+						      .bytes = bytes,
+						      .slot = run->slot,
+						      .chunk = chunk,
+						      .n_chunks = run->chunk - chunk + 1,
+						      .who = run->who,
+						      .flags = flags});
+}
+
 static err_t feed_segment(struct frame_run *run, struct frame_decoder *decoder, uint64_t off,
 			  uint64_t len, struct diag *d)
 {
@@ -188,6 +204,9 @@ static err_t feed_segment(struct frame_run *run, struct frame_decoder *decoder, 
 	auto_free uint8_t *buf = malloc(FEED_LEN);
 	if (!buf)
 		return -ENOMEM;
+	int64_t from_ms = now_ms();
+	uint32_t chunk = run->chunk;
+	uint64_t whole = len;
 	int64_t time_ms = max_of(c->budget_ms, (int64_t)(len * 1000 / SLOWEST_BYTES_PER_S));
 	err_t err =
 		range_open(c, &c->slots[run->slot], run->kept, off, len, now_ms() + time_ms, &r, d);
@@ -202,6 +221,8 @@ static err_t feed_segment(struct frame_run *run, struct frame_decoder *decoder, 
 		len -= step;
 	}
 	range_close(c, &r);
+	if (err != -ENOENT)
+		trace_segment(run, from_ms, chunk, whole - len, err);
 	return err;
 }
 

@@ -3,7 +3,8 @@
  *
  * content.c takes reads apart and joins flights; content_fetch.c is what a worker does with a batch
  * of chunks; content_frame.c streams one huge frame; content_ahead.c guesses what comes next;
- * content_recent.c remembers a few chunks that the store could not keep.
+ * content_recent.c remembers a few chunks that the store could not keep; content_trace.c writes
+ * down what happens, for people.
  */
 #ifndef IMGFS_FETCH_CONTENT_PRIV_H
 #define IMGFS_FETCH_CONTENT_PRIV_H
@@ -12,6 +13,7 @@
 #include "fetch/content.h"
 #include "fetch/flight.h"
 #include "fetch/lock.h"
+#include "index/trace.h"
 
 /* Which neighbours of missed chunks were guessed to be wanted, and how good the guesses are; see
  * content_around.c. All relaxed: nothing else hangs on them. */
@@ -53,6 +55,7 @@ struct record;
 struct replay;
 struct share;
 struct fill;
+struct tracer;
 struct frame_run;
 TAILQ_HEAD(frame_run_list, frame_run);
 TAILQ_HEAD(flight_list, flight);
@@ -73,6 +76,7 @@ struct content {
 	struct replay *replay;	    /* NULL: none is replayed */
 	struct share *share;	    /* NULL: nothing is read from other layers */
 	struct fill *fill;	    /* NULL: the rest of the image is not fetched */
+	struct tracer *tracer;	    /* NULL: nothing is written down */
 	struct chunk_data *nothing; /* what a flight for rows lands with */
 
 	struct lock runs_lock;
@@ -330,6 +334,43 @@ void fill_pause(struct content *c);
 void fill_stop(struct content *c);
 /* fill_tick - the timer's look, as record_tick. */
 int64_t fill_tick(struct content *c, int64_t now);
+
+/* --- content_trace.c --- */
+
+/* tracer_open - begin to write down into an empty file, which may be closed then; where that is not
+ * possible, nothing is. tracer_free - the end. */
+void tracer_open(struct content *c, int fd);
+void tracer_free(struct tracer **t);
+/* tracer_save - leave a copy in the store, if anything was read. No worker may run any more. */
+void tracer_save(struct content *c);
+/* trace_slot_opened - the chunks of a slot are known now. */
+void trace_slot_opened(struct content *c, const struct slot *slot);
+
+/* Below, without a tracer each costs a load. trace_read - a read begins; trace_chunk_read - a
+ * reader came to a chunk, here or not; trace_chunk_came - it was fetched. Cost: loads, mostly. */
+void trace_read(struct content *c, const struct read_request *r);
+void trace_chunk_read(struct content *c, uint32_t slot, uint32_t chunk);
+void trace_chunk_came(struct content *c, uint32_t slot, uint32_t chunk, enum fetch_priority who);
+/* trace_waits - a read has to wait, from now on unless it does already, for a chunk (TRACE_NONE:
+ * something else); trace_waited - the end of every read. */
+void trace_waits(const struct content *c, struct read_request *r, uint32_t slot, uint32_t chunk);
+void trace_waited(struct content *c, const struct read_request *r, err_t err);
+/* trace_fetched - a fetch has just ended. */
+struct trace_fetched {
+	int64_t from_ms; /* now_ms() at its begin */
+	uint64_t bytes;	 /* that came */
+	uint32_t slot, chunk, n_chunks;
+	enum fetch_priority who;
+	unsigned flags; /* enum trace_event_flags */
+};
+void trace_fetched(struct content *c, const struct trace_fetched *f);
+/* trace_who_of - a priority as a trace has it. */
+static inline enum trace_who trace_who_of(enum fetch_priority p)
+{
+	return (enum trace_who)(p + 1);
+}
+_Static_assert((int)TRACE_READER == PRIORITY_READER + 1 && (int)TRACE_FILL == PRIORITY_FILL + 1,
+	       "trace_who_of");
 
 /* --- content_ahead.c --- */
 

@@ -111,6 +111,7 @@ bool content_rows_wait(struct content *c, struct read_request *r)
 	if (n == 0)
 		return false;
 	struct joining j = {.c = c, .to = r->buf, .left = n};
+	trace_waits(c, r, TRACE_NONE, TRACE_NONE);
 	r->for_rows = true;
 	content_wait_begin(c, r);
 	j.ticket = ticket_new(c->flights, n, r, &r->state);
@@ -219,7 +220,17 @@ static err_t index_slot(struct content *c, struct slot *slot, struct diag *d)
 static void run_index(struct content *c, struct slot *slot, struct flight *f)
 {
 	struct diag d = DIAG_INIT;
-	err_t err = slot_table(slot) ? 0 : index_slot(c, slot, &d);
+	int64_t from_ms = now_ms();
+	bool there = slot_table(slot) != NULL;
+	err_t err = there ? 0 : index_slot(c, slot, &d);
+	if (!there)
+		trace_fetched(c, &(struct trace_fetched){.from_ms = from_ms,
+							 .bytes = err ? 0 : slot->blob_size,
+							 .slot = (uint32_t)(slot - c->slots),
+							 .chunk = TRACE_NONE,
+							 .who = f->began_as,
+							 .flags = TRACE_INDEX |
+								  (err ? TRACE_FAILED : 0)});
 	if (!err) {
 		arrived(c, f);
 		content_prove_tree(c);
@@ -242,6 +253,7 @@ static err_t fetch_form(struct content *c, const struct slot *slot, uint64_t off
 			int64_t deadline_ms, uint8_t **out, struct diag *d)
 {
 	const struct chunk_table *table = slot_table(slot);
+	int64_t from_ms = now_ms();
 	*out = try_array(len, 1, WIRE_FORM_MAX);
 	if (!*out)
 		return fail_sys(d, ERR_OTHER, -ENOMEM, "a part of a published index");
@@ -255,6 +267,11 @@ static err_t fetch_form(struct content *c, const struct slot *slot, uint64_t off
 		content_fetched(c, slot->layer, len);
 	else if (err != -ECANCELED)
 		board_failed(c->board, slot->layer, d->text);
+	trace_fetched(c, &(struct trace_fetched){.from_ms = from_ms,
+						 .bytes = err ? 0 : len,
+						 .slot = (uint32_t)(slot - c->slots),
+						 .chunk = TRACE_NONE,
+						 .flags = TRACE_INDEX | (err ? TRACE_FAILED : 0)});
 	return err;
 }
 

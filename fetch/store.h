@@ -83,6 +83,10 @@ err_t store_profile_get(struct store *s, const char *name, struct buf *packed) m
 err_t store_profile_put(struct store *s, const char *name, struct bytes packed) must_check;
 void store_profile_drop(struct store *s, const char *name);
 
+/* Traces, packed (index/trace.h), the same way; a put drops the oldest where there are many. */
+err_t store_trace_get(struct store *s, const char *name, struct buf *packed) must_check;
+err_t store_trace_put(struct store *s, const char *name, struct bytes packed) must_check;
+
 /*
  * A blob that was streamed for indexing is kept compressed, so that nothing is downloaded twice.
  * create: a writer into a temporary file; write never fails for a full disk (the writer goes dead

@@ -8,6 +8,7 @@
 #include "fs/mounts.h"
 
 #include "fetch/log.h"
+#include "index/trace.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@
 
 #define RECORD_MAGIC   "imgfsmnt"
 #define RECORD_VERSION 3
-#define RECORD_ID_MAX  20 /* ".", 16 hexadecimal digits, NUL */
+#define RECORD_ID_MAX  MOUNT_RECORD_NAME_MAX
 #define UNSHOWN_S      60 /* a mount that is this old was shown, or its daemon has died */
 #define POLL_MS	       10
 
@@ -49,6 +50,7 @@ struct mount_record {
 	int dir, fd;
 	char name[RECORD_ID_MAX];
 	struct record_file *file;
+	int trace_fd; /* -1: none */
 };
 
 /* ---- the runtime directory ---- */
@@ -183,7 +185,7 @@ err_t mount_record_new(const struct mount_info *info, struct mount_record **out,
 	struct mount_record *r = new_of(struct mount_record);
 	err_t err;
 
-	r->fd = -1;
+	r->fd = r->trace_fd = -1;
 	r->dir = mounts_dir(true, d);
 	err = min_of(r->dir, 0);
 	if (!err) {
@@ -200,9 +202,59 @@ err_t mount_record_new(const struct mount_info *info, struct mount_record **out,
 	return err;
 }
 
+/* ---- the trace beside it ---- */
+
+#define TRACE_SUFFIX   ".trace"
+#define TRACE_NAME_MAX (RECORD_ID_MAX + sizeof(TRACE_SUFFIX))
+
+static void trace_name(const char *record, char out[TRACE_NAME_MAX])
+{
+	snprintf(out, TRACE_NAME_MAX, "%s" TRACE_SUFFIX, record);
+}
+
+static bool is_trace(const char *name)
+{
+	size_t n = strlen(name), suffix = strlen(TRACE_SUFFIX);
+
+	return n > suffix && strcmp(name + n - suffix, TRACE_SUFFIX) == 0;
+}
+
+/* Locked like the record, so that whoever cleans up takes it for what it is. */
+int mount_record_trace(struct mount_record *r)
+{
+	char name[TRACE_NAME_MAX];
+
+	BUG_ON(r->name[0] != '.' || r->trace_fd >= 0);
+	trace_name(r->name, name);
+	r->trace_fd = openat(r->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (r->trace_fd < 0)
+		return -errno;
+	return flock(r->trace_fd, LOCK_EX) ? -errno : r->trace_fd;
+}
+
+static void trace_show(const struct mount_record *r)
+{
+	char name[TRACE_NAME_MAX];
+
+	trace_name(r->name, name);
+	if (r->trace_fd >= 0)
+		(void)!renameat(r->dir, name, r->dir, name + 1);
+}
+
+static void trace_remove(struct mount_record *r)
+{
+	char name[TRACE_NAME_MAX];
+
+	trace_name(r->name, name);
+	if (r->trace_fd >= 0)
+		unlinkat(r->dir, name, 0);
+	cleanup_fd(&r->trace_fd);
+}
+
 err_t mount_record_show(struct mount_record *r, const struct mounted *mounted, struct diag *d)
 {
 	BUG_ON(r->name[0] != '.');
+	trace_show(r);
 	r->file->dev_major = mounted->dev_major;
 	r->file->dev_minor = mounted->dev_minor;
 	if (renameat(r->dir, r->name, r->dir, r->name + 1))
@@ -242,6 +294,7 @@ void mount_record_free(struct mount_record **record)
 	if (!r)
 		return;
 	/* Removed while it is locked: nobody can have taken it for stale before. */
+	trace_remove(r);
 	if (r->name[0])
 		unlinkat(r->dir, r->name, 0);
 	if (r->file)
@@ -256,6 +309,7 @@ void mount_record_free(struct mount_record **record)
 /* A record whose daemon lives, mapped for reading. */
 struct record_view {
 	int fd;
+	char name[RECORD_ID_MAX];
 	const struct record_file *file;
 };
 
@@ -309,7 +363,12 @@ static bool record_view_open(int dir, const char *name, struct record_view *v)
 		record_view_close(v);
 		return false;
 	}
-	if (name[0] == '.' || fstat(v->fd, &st) || st.st_size != sizeof(*v->file)) {
+	if (name[0] == '.' || is_trace(name) || fstat(v->fd, &st) ||
+	    st.st_size != sizeof(*v->file)) {
+		record_view_close(v);
+		return false;
+	}
+	if (!text_set(v->name, sizeof(v->name), name)) {
 		record_view_close(v);
 		return false;
 	}
@@ -427,11 +486,15 @@ struct list_growing {
 static void list_add(const struct record_view *v, void *arg)
 {
 	struct list_growing *g = arg;
+	struct mount_row *row;
 
-	if (try_grow(&g->list->rows, g->list->n, &g->cap, sizeof(*g->list->rows)))
-		row_copy(v->file, &g->list->rows[g->list->n++]);
-	else
+	if (!try_grow(&g->list->rows, g->list->n, &g->cap, sizeof(*row))) {
 		g->failed = true;
+		return;
+	}
+	row = &g->list->rows[g->list->n++];
+	row_copy(v->file, row);
+	memcpy(row->name, v->name, sizeof(row->name));
 }
 
 static int row_compare(const void *a, const void *b)
@@ -454,6 +517,24 @@ err_t mounts_list(struct mount_list *out, struct diag *d)
 	if (out->n)
 		qsort(out->rows, out->n, sizeof(*out->rows), row_compare);
 	return err;
+}
+
+err_t mounts_trace_read(const struct mount_row *row, struct buf *out)
+{
+	char name[TRACE_NAME_MAX];
+	auto_fd int dir = mounts_dir(false, NULL), fd = -1;
+	struct stat st;
+	err_t err;
+
+	trace_name(row->name, name);
+	if (dir >= 0)
+		fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return -ENOENT;
+	if (st.st_size > TRACE_FILE_MAX)
+		return -E2BIG;
+	err = buf_append_zeros(out, (size_t)st.st_size);
+	return err ? err : read_at(fd, out->p, out->n, 0);
 }
 
 void mount_list_fini(struct mount_list *list)

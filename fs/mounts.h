@@ -57,6 +57,13 @@ _Atomic(uint8_t) *mount_record_layer_states(struct mount_record *record);
 /* mount_record_board - for content_options; valid as the counters are. */
 struct board *mount_record_board(struct mount_record *record);
 
+/*
+ * mount_record_trace - an empty file beside the record for content_options' trace_fd, which comes
+ * and goes with it; -errno. Once a record, before mount_record_show. The descriptor stays the
+ * record's.
+ */
+int mount_record_trace(struct mount_record *record);
+
 /* mount_record_free - remove the file and let go of its lock. */
 void mount_record_free(struct mount_record **record);
 
@@ -75,8 +82,11 @@ struct mount_layer {
 	uint32_t n_chunks, n_stored; /* 0: not known yet; n_stored is at most n_chunks */
 };
 
+#define MOUNT_RECORD_NAME_MAX 20 /* ".", 16 hexadecimal digits, NUL */
+
 /* A copy of one live record. */
 struct mount_row {
+	char name[MOUNT_RECORD_NAME_MAX];		 /* of the record */
 	char *mountpoint, *reference, *manifest, *store; /* owned */
 	char *tree;					 /* owned; "" : in memory */
 	struct mounted mounted;				 /* its device number */
@@ -102,6 +112,10 @@ err_t mounts_list(struct mount_list *out, struct diag *d) must_check;
 /* mount_record_row - the same of a record of our own; free with mount_row_fini. */
 void mount_record_row(const struct mount_record *record, struct mount_row *out);
 void mount_row_fini(struct mount_row *row);
+
+/* mounts_trace_read - a copy of the trace beside a record (index/trace.h) as it is now, into an
+ * empty buffer; -ENOENT when it has none. */
+err_t mounts_trace_read(const struct mount_row *row, struct buf *out) must_check;
 
 /* mount_list_fini - leaves an empty list. */
 void mount_list_fini(struct mount_list *list);

@@ -190,6 +190,7 @@ static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct 
 	if (!err) {
 		m->content.layer_states = mount_record_layer_states(p->record);
 		m->content.board = mount_record_board(p->record);
+		m->content.trace_fd = max_of(mount_record_trace(p->record), 0);
 		err = content_new(p->ci.image, &m->content, &p->content, d);
 		m->warm = p->content;
 	}

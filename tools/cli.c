@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define N_COMMON 12 /* rows of common_rows, with the one of zeroes */
+#define N_COMMON 14 /* rows of common_rows, with the one of zeroes */
 
 struct parser {
 	const struct command *self;
@@ -50,6 +50,10 @@ static void common_rows(struct common_options *c, struct option_row rows[N_COMMO
 		 "use any published index, whoever made it"},
 		{0, "trust-file", OPT_STRING, &c->trust_file, "FILE",
 		 "who is trusted (default: ~/.config/imgfs/trust, /etc/imgfs/trust)"},
+		{0, "offline", OPT_FLAG, &c->offline, NULL,
+		 "ask no registry: use what the store has"},
+		{0, "progress", OPT_STRING, &c->progress, "WHEN",
+		 "of long work: 'auto' (on a terminal), 'plain' (lines for a log) or 'none'"},
 		{'v', "verbose", OPT_COUNT, &c->verbose, NULL,
 		 "say what is done; twice: every request"},
 		{'q', "quiet", OPT_FLAG, &c->quiet, NULL, "errors only"},
@@ -331,6 +335,25 @@ static void parse_short(struct parser *p, char *word)
 	}
 }
 
+static enum progress_when progress_when;
+
+enum progress_when cli_progress_when(void)
+{
+	return progress_when;
+}
+
+static bool set_progress(const struct common_options *common)
+{
+	static const char *const names[] = {
+		[PROGRESS_AUTO] = "auto", [PROGRESS_PLAIN] = "plain", [PROGRESS_NEVER] = "none"};
+	const char *text = common->progress ? common->progress : "auto";
+	unsigned i = 0;
+	while (i < ARRAY_LEN(names) && strcmp(text, names[i]))
+		i++;
+	progress_when = common->quiet ? PROGRESS_NEVER : (enum progress_when)i;
+	return i < ARRAY_LEN(names);
+}
+
 static void set_log_level(const struct common_options *common)
 {
 	if (common->quiet)
@@ -369,6 +392,11 @@ int cli_parse(const struct command *self, int argc, char **argv, const struct op
 	if (common->trust_index && strcmp(common->trust_index, "any"))
 		exit(cli_usage_error(self, "--trust-index takes 'any', not '%s'",
 				     common->trust_index));
+	if (!set_progress(common))
+		exit(cli_usage_error(self, "--progress takes 'auto', 'plain' or 'none', not '%s'",
+				     common->progress));
+	if (common->store && !*common->store)
+		exit(cli_usage_error(self, "--store: a directory must be named"));
 	set_log_level(common);
 	return n;
 }

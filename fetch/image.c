@@ -141,6 +141,8 @@ struct indexer_job image_indexer_job(const struct image *image, size_t layer)
 		.chunk_target = image->options.chunk_target,
 		/* A layout's blobs lie on a disk of this machine already. */
 		.keep_blob = image->ref.kind == REF_REGISTRY,
+		.progress = image->options.progress,
+		.progress_row = layer,
 	};
 }
 

@@ -9,6 +9,7 @@
 #define IMGFS_FETCH_IMAGE_H
 
 #include "fetch/manifest_artifact.h"
+#include "fetch/progress.h"
 #include "fetch/registry.h"
 #include "fetch/store.h"
 #include "fetch/trust.h"
@@ -43,6 +44,9 @@ struct image_options {
 			      reads of a layer opens its index then (image_index_layer) */
 	struct trust_options trust; /* which one */
 	uint64_t small_layer;	    /* bytes; 0: SMALL_LAYER_DEFAULT */
+	/* Told of the bytes of layers that are streamed, a row a layer. Borrowed: it must be there
+	 * for as long as it is set here. NULL: nobody watches. */
+	struct progress *progress;
 };
 
 struct image {

@@ -223,6 +223,9 @@ err_t image_load_layers(struct image *image, struct diag *d)
 			missing[n++] = i;
 	}
 	sort_by_size(m, missing, n);
+	for (size_t i = 0; i < n; i++)
+		progress_expect(image->options.progress, missing[i],
+				m->layers[missing[i]].desc.size);
 	if (n)
 		err = index_missing(image, missing, n, d);
 	for (size_t i = 0; i < m->n_layers && !err; i++)

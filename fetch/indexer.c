@@ -50,6 +50,7 @@ static err_t feed_all(struct feed *f, struct layer_build *build, uint8_t *block,
 		if (f->writer)
 			blob_writer_write(f->writer, block, got);
 		f->at += got;
+		progress_add(f->job->progress, f->job->progress_row, got);
 	}
 	return 0;
 }
@@ -83,6 +84,7 @@ static err_t feed_through(struct feed *f, struct layer_build *build, uint8_t *bl
 static err_t build_from(struct feed *f, struct buf *out, struct diag *d)
 {
 	const struct layer_desc *layer = f->job->layer;
+	progress_start(f->job->progress, f->job->progress_row, layer->desc.size);
 	struct layer_build_options options = {
 		.chunk_target = f->job->chunk_target,
 		.blob_alg = layer->desc.digest.alg,
@@ -160,6 +162,8 @@ err_t indexer_run(const struct indexer_job *job, struct buf *out, struct diag *d
 		*d = kept_diag;
 	}
 	char text[DIGEST_TEXT_MAX];
+	if (!err)
+		progress_finish(job->progress, job->progress_row);
 	if (!err)
 		log_info("layer.indexed", "digest=%s from=%s bytes=%llu index_bytes=%zu ms=%lld",
 			 digest_text(&desc->digest, text), kept ? "kept_blob" : "source",

@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-#include "fetch/manifest.h"
+#include "fetch/progress.h"
 #include "fetch/store.h"
 
 struct indexer_job {
@@ -16,6 +16,8 @@ struct indexer_job {
 	uint32_t chunk_target;	/* 0: the default */
 	bool keep_blob;		/* whether what is streamed from the source is kept in the store */
 	atomic_bool *cancelled; /* may be NULL; set by another thread: give up with -ECANCELED */
+	struct progress *progress; /* told of the blob's bytes as they pass; NULL: nobody is */
+	size_t progress_row;
 };
 
 /*

@@ -62,6 +62,14 @@ static void close_fd_locked(void)
 	logger.fd = -1;
 }
 
+static _Atomic(void (*)(void)) around_before, around_after;
+
+void log_around(void (*before)(void), void (*after)(void))
+{
+	atomic_store(&around_before, before);
+	atomic_store(&around_after, after);
+}
+
 void log_to_syslog(void)
 {
 	pthread_mutex_lock(&logger.lock);
@@ -147,8 +155,15 @@ static void emit(struct log_place place, enum log_level level, const char *event
 	}
 	size_t len = strlen(line);
 	line[len] = '\n';
-	if (place.fd >= 0 && write_all(place.fd, line, len + 1) != 0)
-		return; /* a log that can not be written has nobody to tell */
+	void (*before)(void) = place.fd == STDERR_FILENO ? atomic_load(&around_before) : NULL;
+	void (*after)(void) = before ? atomic_load(&around_after) : NULL;
+	if (after)
+		before();
+	/* A log that can not be written has nobody to tell. */
+	if (place.fd >= 0)
+		(void)!write_all(place.fd, line, len + 1);
+	if (after)
+		after();
 }
 
 void log_event(enum log_level level, const char *event, const char *fmt, ...)

@@ -27,6 +27,10 @@ void log_set_level(enum log_level level);
 void log_to_syslog(void);
 void log_to_fd(int fd);
 bool log_enabled(enum log_level level);
+/* log_around - called before and after each line that goes to standard error, by the thread that
+ * logs: whoever draws there clears the place. NULL, NULL: nobody does any more; a call that has
+ * begun may still come to its end. */
+void log_around(void (*before)(void), void (*after)(void));
 /* log_event - @event is a dotted constant such as "chunk.refused"; it is the key of the rate limit.
  * Any thread. */
 void log_event(enum log_level level, const char *event, const char *fmt, ...) printf_like(3, 4);

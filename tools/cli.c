@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define N_COMMON 13 /* rows of common_rows, with the one of zeroes */
+#define N_COMMON 15 /* rows of common_rows, with the one of zeroes */
 
 struct parser {
 	const struct command *self;
@@ -49,6 +49,10 @@ static void common_rows(struct common_options *c, struct option_row rows[N_COMMO
 		 "who is trusted (default: ~/.config/imgfs/trust, /etc/imgfs/trust)"},
 		{0, "config", OPT_STRING, &c->config, "FILE|none",
 		 "defaults (~/.config/imgfs/imgfs.conf, /etc/imgfs/imgfs.conf)"},
+		{0, "offline", OPT_FLAG, &c->offline, NULL,
+		 "ask no registry: use what the store has"},
+		{0, "progress", OPT_STRING, &c->progress, "auto|plain|none",
+		 "of long work: on a terminal, as lines for a log, or never (auto)"},
 		{'v', "verbose", OPT_COUNT, &c->verbose, NULL,
 		 "say what is done; twice: every request"},
 		{'q', "quiet", OPT_FLAG, &c->quiet, NULL, "errors only"},
@@ -287,6 +291,25 @@ static void parse_short(struct parser *p, char *word)
 	}
 }
 
+static enum progress_when progress_when;
+
+enum progress_when cli_progress_when(void)
+{
+	return progress_when;
+}
+
+static bool set_progress(const struct common_options *common)
+{
+	static const char *const names[] = {
+		[PROGRESS_AUTO] = "auto", [PROGRESS_PLAIN] = "plain", [PROGRESS_NEVER] = "none"};
+	const char *text = common->progress ? common->progress : "auto";
+	unsigned i = 0;
+	while (i < ARRAY_LEN(names) && strcmp(text, names[i]))
+		i++;
+	progress_when = common->quiet ? PROGRESS_NEVER : (enum progress_when)i;
+	return i < ARRAY_LEN(names);
+}
+
 static void set_log_level(const struct common_options *common)
 {
 	if (common->quiet)
@@ -330,6 +353,11 @@ int cli_parse(const struct command *self, int argc, char **argv, const struct op
 	if (common->trust_index && strcmp(common->trust_index, "any"))
 		exit(cli_usage_error(self, "--trust-index takes 'any', not '%s'",
 				     common->trust_index));
+	if (!set_progress(common))
+		exit(cli_usage_error(self, "--progress takes 'auto', 'plain' or 'none', not '%s'",
+				     common->progress));
+	if (common->store && !*common->store)
+		exit(cli_usage_error(self, "--store: a directory must be named"));
 	set_log_level(common);
 	return n;
 }

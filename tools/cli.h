@@ -51,6 +51,8 @@ struct common_options {
 	const char *trust_file;		/* --trust-file FILE */
 	const char *config;		/* --config FILE|none */
 	bool json;			/* --json, for commands that list it */
+	const char *progress;		/* --progress auto|plain|none */
+	bool offline;			/* --offline */
 	bool quiet;			/* -q */
 	int verbose;			/* -v, -vv */
 };
@@ -131,6 +133,11 @@ void cli_list_commands(const struct command *const *table, FILE *out);
 /* cli_nearest - the word of a NULL-terminated list that is probably meant by `typed`; NULL when
  * none is close. */
 const char *cli_nearest(const char *typed, const char *const *words);
+
+/* How long work shows how far it is: --progress, and nothing with -q. */
+enum progress_when { PROGRESS_AUTO, PROGRESS_PLAIN, PROGRESS_NEVER };
+/* cli_progress_when - as the last cli_parse has read it. */
+enum progress_when cli_progress_when(void);
 
 /* image_options_of - the part of the common options that image_open takes; find_index is set. */
 struct image_options image_options_of(const struct common_options *common);

@@ -3,12 +3,14 @@
  */
 #include "tools/cmd_index_priv.h"
 #include "tools/interrupt.h"
+#include "tools/progress.h"
 
 #include <string.h>
 
 static void progress(void *arg, const struct publish_part *part)
 {
-	(void)arg;
+	if (part->layer < PUBLISH_PROFILE)
+		progress_bytes(arg, 0, part->sizes.total);
 	index_print_part(part, part->was_there ? "present" : "pulled");
 }
 
@@ -42,9 +44,15 @@ static int pull(const struct command *self, struct image *image)
 	char text[DIGEST_TEXT_MAX];
 	index_print_part_head();
 	fflush(stdout);
+	struct progress *counters = progress_begin(self, NULL);
+	uint64_t total = 0;
+	for (size_t i = 0; i < image->artifact.n_layers; i++)
+		total += image->artifact.layers[i].form.size;
+	progress_layer(counters, 0, total);
 	interrupt_watch(image->source);
-	err_t err = image_pull(image, progress, NULL, &d);
+	err_t err = image_pull(image, progress, counters, &d);
 	interrupt_unwatch();
+	progress_end();
 	if (interrupt_signal()) {
 		fprintf(stderr, "imgfs %s: interrupted\n", self->name);
 		return 128 + interrupt_signal();

@@ -9,6 +9,7 @@
 #include "tools/cmd_index_priv.h"
 #include "tools/format.h"
 #include "tools/interrupt.h"
+#include "tools/progress.h"
 
 #include <string.h>
 
@@ -61,6 +62,7 @@ static const char *compared_with(bool stored, bool published)
 static void print_verdict(struct verify *v, const char *name, const char *what, err_t err,
 			  const struct diag *d)
 {
+	progress_hold();
 	if (err) {
 		printf("%s: FAILED: %s\n", name, d->text);
 		if (!v->failures++)
@@ -69,6 +71,7 @@ static void print_verdict(struct verify *v, const char *name, const char *what, 
 		printf("%s: proven%s\n", name, what);
 	}
 	fflush(stdout); /* the next layer may take minutes */
+	progress_release();
 }
 
 /* Rebuild with the chunk size that the other index was built with, or the two could not agree. */
@@ -268,12 +271,17 @@ static int verify_image(const struct command *self, struct image *image, const c
 	struct verify v = {.image = image, .named = named};
 	size_t n = image->manifest.n_layers;
 	v.layers = xcalloc(n + 1, sizeof(*v.layers));
+	image->options.progress = progress_begin(self, "layer");
+	for (size_t i = 0; i < n; i++)
+		progress_expect(image->options.progress, i, image->manifest.layers[i].desc.size);
 	interrupt_watch(image->source);
 	judge_published(&v);
 	unsigned unusable = v.failures;
 	for (size_t i = 0; i < n && !interrupt_signal(); i++)
 		verify_layer(&v, i);
 	interrupt_unwatch();
+	progress_end();
+	image->options.progress = NULL;
 	if (!interrupt_signal() && v.failures <= unusable)
 		verify_merged(&v);
 	if (v.published_lies)

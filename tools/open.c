@@ -5,6 +5,7 @@
 #include "tools/cli.h"
 #include "tools/conf.h"
 #include "tools/interrupt.h"
+#include "tools/progress.h"
 
 struct image_options image_options_of(const struct common_options *common)
 {
@@ -13,6 +14,7 @@ struct image_options image_options_of(const struct common_options *common)
 		.registry = {.plain_http = common->plain_http,
 			     .authfile = common->authfile,
 			     .token_host = common->token_host},
+		.offline = common->offline,
 		.find_index = true,
 		.lazy_layers = true,
 		.trust = {.index = common->index,
@@ -25,9 +27,12 @@ struct image_options image_options_of(const struct common_options *common)
 int cli_prepare_image(const struct command *self, struct cli_image *ci)
 {
 	struct diag d = DIAG_INIT;
+	ci->image->options.progress = progress_begin(self, "layer");
 	interrupt_watch(ci->image->source);
 	err_t err = image_prepare(ci->image, &d);
 	interrupt_unwatch();
+	progress_end();
+	ci->image->options.progress = NULL;
 	if (interrupt_signal()) {
 		fprintf(stderr, "imgfs %s: interrupted\n", self->name);
 		return 128 + interrupt_signal();

@@ -94,6 +94,10 @@ err_t image_open(struct store *store, const char *reference, const struct image_
 err_t image_prepare(struct image *image, struct diag *d) must_check;
 void image_close(struct image **image);
 
+/* image_peek_tree - fill image->tree only if the store has it: nothing is fetched, streamed or
+ * merged. -ENOENT otherwise. In the place of image_prepare. */
+err_t image_peek_tree(struct image *image) must_check;
+
 /* Whether a layer's index is in the store already (opened and proved), without building it. */
 bool image_layer_indexed(struct image *image, size_t layer);
 

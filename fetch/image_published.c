@@ -401,17 +401,34 @@ static err_t unpack_tree(struct image *image, struct bytes form, struct buf *fil
 	return 0;
 }
 
-static err_t get_tree(struct image *image, struct diag *d)
+/* The tree of the published index in hand, if it was unpacked before. */
+static err_t load_tree(struct image *image, struct diag *d)
 {
 	struct index *tree = NULL;
-	auto_buf struct buf form = {0};
-	if (!store_published_index_get(image->store, INDEX_IMAGE, &image->artifact_digest, &tree)) {
-		if (!check_tree(image, tree, d)) {
-			image->tree = tree;
-			return 0;
-		}
+	if (store_published_index_get(image->store, INDEX_IMAGE, &image->artifact_digest, &tree))
+		return -ENOENT;
+	if (check_tree(image, tree, d)) {
 		index_close(&tree);
+		return -ENOENT;
 	}
+	image->tree = tree;
+	return 0;
+}
+
+err_t image_peek_tree(struct image *image)
+{
+	struct diag d = DIAG_INIT;
+	BUG_ON(image->tree);
+	if (!image_load_tree(image))
+		return 0;
+	return image->published ? load_tree(image, &d) : -ENOENT;
+}
+
+static err_t get_tree(struct image *image, struct diag *d)
+{
+	auto_buf struct buf form = {0};
+	if (!load_tree(image, d))
+		return 0;
 	err_t err = fetch_tree(image, &form, d);
 	if (err)
 		return err;

@@ -17,4 +17,9 @@ err_t layout_source_new(const struct ref *ref, struct source **out, struct diag 
  */
 err_t layout_create(const char *dir, struct diag *d) must_check;
 
+/* layout_names_each - fn for the name of every image that has one, each name once, in the order of
+ * index.json. Errors of layout_source_new; -EBADMSG. */
+typedef void layout_name_fn(void *arg, const char *name);
+err_t layout_names_each(const char *dir, layout_name_fn *fn, void *arg, struct diag *d) must_check;
+
 #endif

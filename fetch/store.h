@@ -21,6 +21,9 @@ struct store;
  */
 err_t store_open(const char *dir, struct store **out, struct diag *d) must_check;
 void store_close(struct store **s);
+/* store_default_dir - where store_open looks with NULL; the caller frees. NULL (ERR_STORE) when the
+ * environment names no place. */
+char *store_default_dir(struct diag *d);
 const char *store_dir(const struct store *s);
 
 /* Documents by digest. get: -ENOENT when absent; a file that does not match its digest is removed
@@ -33,6 +36,11 @@ err_t store_document_put(struct store *s, const struct document *doc) must_check
  */
 err_t store_tag_put(struct store *s, const char *text, const struct digest *digest) must_check;
 err_t store_tag_get(struct store *s, const char *text, struct digest *digest) must_check;
+
+/* store_tags_each - fn for every reference that was resolved, in no order; text is ref_text(). A
+ * file that can not be read is passed over. -EPERM, -errno when the directory can not. */
+typedef void store_tag_fn(void *arg, const char *text, const struct digest *digest);
+err_t store_tags_each(struct store *s, store_tag_fn *fn, void *arg) must_check;
 
 /*
  * Indexes. kind and name: INDEX_LAYER by blob digest, INDEX_IMAGE by image key. get opens and

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define TESTS_MAX 64 /* names that a suggestion looks at; there are fewer */
+
 struct finder {
 	const struct command *self;
 	const struct index *tree;
@@ -63,9 +65,17 @@ static bool is_unknown_test(const char *word)
 	       word[1 + strspn(word + 1, "vq")];
 }
 
+static const char *nearest_test(const char *word)
+{
+	const char *words[TESTS_MAX + 1] = {0}, *name;
+	for (size_t i = 0; i < TESTS_MAX && (name = find_primary_name(i)); i++)
+		words[i] = name;
+	return cli_nearest(word, words);
+}
+
 static int unknown_test(const struct command *self, const char *word)
 {
-	const char *near = find_nearest_primary(word), *instead = advice(word);
+	const char *near = nearest_test(word), *instead = advice(word);
 	if (instead)
 		return cli_usage_error(self, "there is no '%s': %s", word, instead);
 	return cli_usage_error(self, "unknown test '%s'%s%s%s", word,

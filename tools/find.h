@@ -82,8 +82,8 @@ struct primary {
 
 /* find_primary - the row of a word; NULL when it is no test or action. */
 const struct primary *find_primary(const char *word);
-/* find_nearest_primary - the one that is probably meant; NULL when none is close. */
-const char *find_nearest_primary(const char *word);
+/* find_primary_name - all of them, one after the other; NULL past the last. */
+const char *find_primary_name(size_t i);
 
 /* --- expressions (find_expression.c) --- */
 

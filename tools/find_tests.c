@@ -2,7 +2,6 @@
  * The tests of find(1): one row each, with what reads its argument and what it asks of an inode.
  * All of it is in the index; nothing is fetched.
  */
-#include "tools/cli.h"
 #include "tools/find.h"
 #include "tools/text.h"
 
@@ -240,11 +239,7 @@ const struct primary *find_primary(const char *word)
 	return NULL;
 }
 
-const char *find_nearest_primary(const char *word)
+const char *find_primary_name(size_t i)
 {
-	const char *words[ARRAY_LEN(primaries) + 1] = {0};
-	for (size_t i = 0; i < ARRAY_LEN(primaries); i++)
-		words[i] = primaries[i].name + 1;
-	const char *near = cli_nearest(word + 1, words);
-	return near ? near - 1 : NULL;
+	return i < ARRAY_LEN(primaries) ? primaries[i].name : NULL;
 }

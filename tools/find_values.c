@@ -72,13 +72,13 @@ bool find_compare(const struct find_value *value, uint64_t number)
 err_t find_types(const char *text, struct find_value *out, struct diag *d)
 {
 	static const char letters[] = "bcdpfls";
-	static const uint32_t types[] = {S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO,
+	static const uint32_t modes[] = {S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO,
 					 S_IFREG, S_IFLNK, S_IFSOCK};
 	for (const char *at = text;; at += 2) {
 		const char *letter = *at ? strchr(letters, *at) : NULL;
 		if (!letter || (at[1] && at[1] != ','))
 			return wrong(text, "a type (letters of bcdpfls with commas between)", d);
-		out->bits |= 1u << (types[letter - letters] >> 12);
+		out->bits |= 1u << (modes[letter - letters] >> 12);
 		if (!at[1])
 			return 0;
 	}

@@ -348,3 +348,113 @@ def test_tree_on_a_narrow_terminal(varied):
         "/etc\n├── empty.d\n├── passwd\n└── precise\n\n2 directories, 2 files\n")
     coloured = varied.ours.run("tree", "-L1", "--color=always", varied.reference, "/").stdout
     assert "├── \033[01;34mbin\033[0m\n" in coloured and "\033[01;36mlib64\033[0m -> lib" in coloured
+
+
+# ---- stat and cat
+
+
+def test_stat_format(varied):
+    """The letters of stat(1), on what is no directory: those have sizes of their own on a disk."""
+    paths = [path for path in varied.bytes("find", varied.reference, "!", "-type", "d", "-print0").split(b"\0") if path]
+    theirs = b"".join(subprocess.run(["stat", "-c", "%s|%a|%A|%f|%u|%g|%h|%Y|%t:%T|%%", os.fsencode(varied.root) + path], capture_output=True, check=True).stdout for path in paths)
+    names = [path.replace(b"\\", b"\\\\").replace(b"[", b"\\[").replace(b"*", b"\\*") for path in paths]
+    ours = varied.bytes("stat", "-c", "%s|%a|%A|%f|%u|%g|%h|%Y|%t:%T|%%", varied.reference, *names)
+    assert ours == theirs and len(paths) > 30
+    assert varied.bytes("stat", "-c", "[%6s] %N", varied.reference, "/lib64", "/lib/size511") == b"[     3] '/lib64' -> 'lib'\n[   511] '/lib/size511'\n"
+    assert varied.bytes("stat", "-L", "-c", "%F", varied.reference, "/lib64", "/tmp/fifo") == b"directory\nfifo\n"
+    for words, said in [(["-c", "%Q"], "'%Q'"), (["-c", "%"], "ends behind"), (["-c", "%n", "--json"], "exclude")]:
+        done = varied.ours.run("stat", *words, varied.reference, "/", check=False)
+        assert done.returncode == 2 and said in done.stderr, done.stderr
+
+
+def test_stat_of_several(varied):
+    rows = varied.ours.json("stat", varied.reference, "/lib/size[12]", "/etc/passwd")
+    assert [row["path"] for row in rows] == ["/lib/size1", "/etc/passwd"]
+    text = varied.ours.run("stat", varied.reference, "/lib/size102?", "/nope", check=False)
+    assert text.returncode == 3 and [line for line in text.stdout.split("\n") if "Path" in line] == [f"    Path: /lib/size{n}" for n in (1023, 1024, 1025)]
+    assert text.stdout.count("\n\n") == 2
+
+
+def test_cat_of_patterns(varied):
+    assert varied.bytes("cat", varied.reference, "/lib/size*") == b"".join(
+        noise(n) for n in sorted([0, 1, 511, 512, 513, 1023, 1024, 1025, 2048, 99_999, 1 << 20, (1 << 20) + 1], key=lambda n: f"size{n}"))
+    done = varied.ours.run("cat", varied.reference, "/no*", "/lib/size0", check=False)
+    assert (done.returncode, done.stderr) == (3, "imgfs cat: /no*: nothing in the image matches\n")
+
+
+def test_looking_fetches_nothing(imgfs, small):
+    """With the index there, names and attributes cost no byte of a layer: no chunk, no kept blob."""
+    imgfs.build(small)
+    imgfs.keep_only_indexes()
+    for words in (["ls", "-lR", small], ["tree", small], ["find", small, "-size", "+1k"], ["stat", small, "/data/large"], ["inspect", small]):
+        imgfs.run(*words)
+    assert not imgfs.layer_files("blob", "data", "map")
+    assert imgfs.run("cat", small, "/etc/n*").stdout == "small\n"
+    assert sum(layer["chunks_bytes"] for layer in imgfs.json("inspect", small)["layers"]) > 0
+
+
+# ---- inspect
+
+
+@pytest.fixture
+def described(scratch):
+    """An image with everything that a config and a manifest can say."""
+    layout = Layout(scratch / "layout")
+    layout.add_layer(varied_tar())
+    layout.add_layer(varied_tar())
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        add(tar, "x", size=1)
+    layout.add_layer(out.getvalue(), compress="none")
+    config = {"Env": ["A=b"], "Cmd": ["run"], "Entrypoint": ["/e", "two words"], "User": "1:2", "WorkingDir": "/w", "ExposedPorts": {"80/tcp": {}}, "Volumes": {"/v": {}},
+              "Labels": {"k": "v=w"}, "StopSignal": "SIGINT", "Shell": ["/bin/bash", "-c"], "OnBuild": ["RUN x"], "Healthcheck": {"Test": ["CMD", "true"]}}
+    history = [{"created": "2024-02-29T01:02:03Z", "created_by": "ADD file:1 in /"}, {"created_by": "ENV A=b", "empty_layer": True, "comment": "c"},
+               {"created_by": "RUN \tlong " + "x" * 200}, {"author": "somebody"}]
+    layout.reference = "oci:" + layout.write(config=config, history=history, annotations={"org.example.a": "1", "b\x1b[2J": "2"})
+    return layout
+
+
+def test_inspect_is_complete(imgfs, described):
+    found = imgfs.json("inspect", described.reference)
+    theirs = json.loads(subprocess.run(["skopeo", "inspect", "--config", described.reference], capture_output=True, check=True).stdout)
+    config = theirs["config"]
+    assert found["config"] == {
+        "created": None, "author": None, "user": config["User"], "working_dir": config["WorkingDir"], "stop_signal": config["StopSignal"], "env": config["Env"],
+        "entrypoint": config["Entrypoint"], "cmd": config["Cmd"], "shell": ["/bin/bash", "-c"], "healthcheck": ["CMD", "true"], "on_build": ["RUN x"],
+        "exposed_ports": list(config["ExposedPorts"]), "volumes": list(config["Volumes"]), "labels": config["Labels"], "history": [step.get("created_by", "") for step in theirs["history"]]}
+    assert found["annotations"] == {"org.example.a": "1", "b\x1b[2J": "2"}
+    assert [(step["created_by"], step["empty_layer"], step.get("layer"), step.get("size")) for step in found["history"]] == [
+        ("ADD file:1 in /", False, 0, described.layers[0]["size"]), ("ENV A=b", True, None, None), (theirs["history"][2]["created_by"], False, 1, described.layers[1]["size"]),
+        (None, False, 2, described.layers[2]["size"])]
+    assert found["history"][0]["created"] == "2024-02-29T01:02:03Z" and found["history"][1]["comment"] == "c" and found["history"][3]["author"] == "somebody"
+    assert [layer["compression"] for layer in found["layers"]] == ["gzip", "gzip", "tar"]
+    sizes = [layer["size"] for layer in described.layers]
+    assert found["size"] == sum(sizes) and found["blobs_size"] == sizes[0] + sizes[2]
+    for option, wanted in (("--raw", ["--raw"]), ("--config", ["--config", "--raw"])):
+        raw = subprocess.run(imgfs.command("inspect", option, described.reference), capture_output=True, check=True).stdout
+        assert raw == subprocess.run(["skopeo", "inspect", *wanted, described.reference], capture_output=True, check=True).stdout, option
+
+
+def test_inspect_says_what_the_store_has(imgfs, described):
+    def states():
+        found = imgfs.json("inspect", described.reference)
+        return found["tree_indexed"], [(layer["state"], layer["blob_kept"], layer["chunks_bytes"] > 0) for layer in found["layers"]]
+    assert states() == (False, [("unindexed", False, False)] * 3)
+    imgfs.run("ls", described.reference)
+    assert states() == (True, [("proven", False, False)] * 3)  # blobs of a layout stay in the layout
+    subprocess.run(imgfs.command("cat", described.reference, "/lib/size99999"), stdout=subprocess.DEVNULL, check=True)
+    tree, layers = states()
+    assert tree and [layer[2] for layer in layers] == [True, True, False]
+    text = imgfs.run("inspect", described.reference).stdout
+    assert re.search(r"^Stored: +[0-9.]+ KiB of chunks, 0 of 2 blobs whole, merged tree indexed$", text, re.M), text
+
+
+def test_inspect_on_a_narrow_terminal(imgfs, described):
+    shown = on_terminal(imgfs.command("inspect", described.reference), 60).decode()
+    assert "\x1b" not in shown and "b\\033[2J=2" in shown
+    table = shown[shown.index("Layers:"):]
+    assert all(len(line) <= 80 for line in table.split("\n")) and described.layers[0]["digest"][:19] + "\n" in table
+    steps = table[table.index("History:"):].split("\n")[1:-1]
+    assert len(steps) == 4 and all(len(line) <= 60 for line in steps) and steps[2].endswith("…") and "ENV A=b" in steps[1]
+    piped = imgfs.run("inspect", described.reference).stdout
+    assert described.layers[0]["digest"] in piped and "x" * 200 in piped and "RUN \\011long" in piped

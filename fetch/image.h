@@ -117,6 +117,16 @@ enum layer_state image_layer_state(struct image *image, size_t layer);
  * not there yet. The caller frees. */
 char *image_tree_path(const struct image *image);
 
+/* image_layer_stored - what the store has of a layer's bytes, decoded by its index or by the
+ * published one that would be used. */
+void image_layer_stored(struct image *image, size_t layer, struct layer_stored *out);
+/* image_tree_indexed - whether the merged tree is in the store. */
+bool image_tree_indexed(struct image *image);
+/* image_document - the exact bytes of the manifest or the config, by its digest, as the store has
+ * them; -ENOENT (ERR_STORE) where it could not keep them. *out needs document_fini on success. */
+err_t image_document(struct image *image, const struct digest *digest, struct document *out,
+		     struct diag *d) must_check;
+
 /* image_use_index - fill image->tree by the published index, alone; part of image_prepare. Clears
  * image->published, with a word in the log, where that does not work. -ECANCELED only. */
 err_t image_use_index(struct image *image, struct diag *d) must_check;

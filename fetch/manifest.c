@@ -243,6 +243,7 @@ static err_t image_manifest_parse(const json_t *root, struct manifest *out, stru
 	const json_t *layers;
 	artifact_named(root, &out->artifact);
 	const json_t *annotations = json_object_get(root, "annotations");
+	out->annotations = annotations_copy(annotations);
 	out->base_name = xstrdup_or_null(json_string_value(
 		json_object_get(annotations, "org.opencontainers.image.base.name")));
 	err_t err = json_member_array(root, "layers", &layers, d);
@@ -275,6 +276,7 @@ size_t manifest_first(const struct manifest *m, size_t layer)
 void manifest_fini(struct manifest *m)
 {
 	free(m->layers);
+	labels_free(&m->annotations);
 	free(m->base_name);
 	*m = (struct manifest){0};
 }

@@ -64,10 +64,16 @@ err_t manifest_kind_of(const struct document *doc, enum manifest_kind *out,
 err_t manifest_choose(const struct document *index, const struct platform *wanted,
 		      struct descriptor *out, struct diag *d) must_check;
 
+struct label {
+	char *key, *value; /* either may hold any text, "=" included */
+};
+
 struct manifest {
 	struct digest artifact; /* the published index that it names (ARTIFACT_ANNOTATION), or unset
 				 */
-	char *base_name;	/* org.opencontainers.image.base.name; NULL: none; owned */
+	struct label *annotations; /* sorted by key, ended by a NULL key; those that are no texts
+				      are left out; owned */
+	char *base_name;	   /* org.opencontainers.image.base.name; NULL: none; owned */
 	struct descriptor config;
 	struct layer_desc *layers; /* bottom first; owned */
 	size_t n_layers;
@@ -80,8 +86,10 @@ void manifest_fini(struct manifest *m);
  * for it. Cost: linear in the layers. */
 size_t manifest_first(const struct manifest *m, size_t layer);
 
-struct label {
-	char *key, *value; /* either may hold any text, "=" included */
+/* One step that made an image. */
+struct history_entry {
+	char *created, *created_by, *author, *comment; /* NULL when absent */
+	bool empty_layer;			       /* it made no layer */
 };
 
 /* The image's config: what `inspect` shows and a runtime needs. Lists are NULL-terminated, never
@@ -91,12 +99,19 @@ struct image_config {
 	char *created, *author, *user, *working_dir, *stop_signal; /* NULL when absent */
 	char **env, **entrypoint, **cmd, **exposed_ports, **volumes;
 	struct label *labels; /* sorted by key; ended by a NULL key */
-	char **history;	      /* "created_by" texts, oldest first */
+	char **shell, **on_build,
+		**healthcheck;	       /* of builders and engines; nothing here runs them */
+	struct history_entry *history; /* n_history, oldest first */
+	size_t n_history;
 };
 /* config_parse - also fills manifest->layers[].diff_id; -EBADMSG when their numbers differ or
  * rootfs is not "layers". */
 err_t config_parse(const struct document *doc, struct manifest *manifest, struct image_config *out,
 		   struct diag *d) must_check;
 void image_config_fini(struct image_config *c);
+
+/* history_layer - the layer that a step made; SIZE_MAX for one that made none, and for all where
+ * their number is not that of the layers. Cost: linear in the steps. */
+size_t history_layer(const struct image_config *c, size_t n_layers, size_t step);
 
 #endif

@@ -100,7 +100,20 @@ static err_t copy_labels(const json_t *object, struct label **out, struct diag *
 	return 0;
 }
 
-static void labels_free(struct label **labels)
+struct label *annotations_copy(const json_t *object)
+{
+	auto_free const char **keys = sorted_keys(object);
+	struct label *labels = xcalloc(json_object_size(object) + 1, sizeof(*labels));
+	size_t n = 0;
+	for (size_t i = 0; keys[i]; i++) {
+		const char *text = json_string_value(json_object_get(object, keys[i]));
+		if (text)
+			labels[n++] = (struct label){xstrdup(keys[i]), xstrdup(text)};
+	}
+	return labels;
+}
+
+void labels_free(struct label **labels)
 {
 	for (struct label *p = *labels; p && p->key; p++) {
 		free(p->key);
@@ -109,25 +122,52 @@ static void labels_free(struct label **labels)
 	free(take(labels));
 }
 
-static err_t copy_history(const json_t *root, char ***out, struct diag *d)
+static err_t history_entry_parse(const json_t *entry, struct history_entry *out, struct diag *d)
+{
+	err_t err;
+	if (!json_is_object(entry))
+		return fail(d, ERR_INTEGRITY, -EBADMSG, "\"history\" holds what is no object");
+	out->empty_layer = json_is_true(json_object_get(entry, "empty_layer"));
+	(void)((err = copy_string(entry, "created", &out->created, d)) ||
+	       (err = copy_string(entry, "created_by", &out->created_by, d)) ||
+	       (err = copy_string(entry, "author", &out->author, d)) ||
+	       (err = copy_string(entry, "comment", &out->comment, d)));
+	return err;
+}
+
+static err_t copy_history(const json_t *root, struct image_config *out, struct diag *d)
 {
 	const json_t *history;
 	err_t err = json_member_array(root, "history", &history, d);
 	if (err)
 		return err;
 	size_t n = json_array_size(history);
-	*out = list_new(n);
-	for (size_t i = 0; i < n; i++) {
-		const json_t *entry = json_array_get(history, i);
-		const char *text;
-		if (!json_is_object(entry))
-			return fail(d, ERR_INTEGRITY, -EBADMSG,
-				    "\"history\" holds what is no object");
-		if ((err = json_member_string(entry, "created_by", &text, d)))
-			return err;
-		(*out)[i] = xstrdup(text ? text : "");
+	out->history = xcalloc(n + 1, sizeof(*out->history));
+	for (; out->n_history < n && !err; out->n_history++)
+		err = history_entry_parse(json_array_get(history, out->n_history),
+					  &out->history[out->n_history], d);
+	return err;
+}
+
+static void history_free(struct image_config *c)
+{
+	for (size_t i = 0; i < c->n_history; i++) {
+		free(c->history[i].created);
+		free(c->history[i].created_by);
+		free(c->history[i].author);
+		free(c->history[i].comment);
 	}
-	return 0;
+	free(c->history);
+}
+
+size_t history_layer(const struct image_config *c, size_t n_layers, size_t step)
+{
+	size_t made = 0, before = 0;
+	for (size_t i = 0; i < c->n_history; i++) {
+		before += i < step && !c->history[i].empty_layer;
+		made += !c->history[i].empty_layer;
+	}
+	return made == n_layers && !c->history[step].empty_layer ? before : SIZE_MAX;
 }
 
 static err_t config_platform(const json_t *root, struct platform *out, struct diag *d)
@@ -143,6 +183,14 @@ static err_t config_platform(const json_t *root, struct platform *out, struct di
 	return 0;
 }
 
+/* What the check runs: ["CMD", ...], ["CMD-SHELL", ...] or ["NONE"]. */
+static err_t copy_healthcheck(const json_t *object, char ***out, struct diag *d)
+{
+	const json_t *check;
+	err_t err = json_member_object(object, "Healthcheck", &check, d);
+	return err ? err : copy_list(check, "Test", out, d);
+}
+
 /* The part named "config" is what a runtime uses. */
 static err_t runtime_parse(const json_t *root, struct image_config *out, struct diag *d)
 {
@@ -156,6 +204,9 @@ static err_t runtime_parse(const json_t *root, struct image_config *out, struct 
 	       (err = copy_list(c, "Env", &out->env, d)) ||
 	       (err = copy_list(c, "Entrypoint", &out->entrypoint, d)) ||
 	       (err = copy_list(c, "Cmd", &out->cmd, d)) ||
+	       (err = copy_list(c, "Shell", &out->shell, d)) ||
+	       (err = copy_list(c, "OnBuild", &out->on_build, d)) ||
+	       (err = copy_healthcheck(c, &out->healthcheck, d)) ||
 	       (err = copy_keys(c, "ExposedPorts", &out->exposed_ports, d)) ||
 	       (err = copy_keys(c, "Volumes", &out->volumes, d)) ||
 	       (err = copy_labels(c, &out->labels, d)));
@@ -194,8 +245,8 @@ static err_t root_parse(const json_t *root, struct manifest *manifest, struct im
 	(void)((err = config_platform(root, &out->platform, d)) ||
 	       (err = copy_string(root, "created", &out->created, d)) ||
 	       (err = copy_string(root, "author", &out->author, d)) ||
-	       (err = copy_history(root, &out->history, d)) ||
-	       (err = runtime_parse(root, out, d)) || (err = diff_ids_parse(root, manifest, d)));
+	       (err = copy_history(root, out, d)) || (err = runtime_parse(root, out, d)) ||
+	       (err = diff_ids_parse(root, manifest, d)));
 	return err;
 }
 
@@ -228,6 +279,9 @@ void image_config_fini(struct image_config *c)
 	list_free(&c->exposed_ports);
 	list_free(&c->volumes);
 	labels_free(&c->labels);
-	list_free(&c->history);
+	list_free(&c->shell);
+	list_free(&c->on_build);
+	list_free(&c->healthcheck);
+	history_free(c);
 	*c = (struct image_config){0};
 }

@@ -24,6 +24,12 @@ err_t descriptor_parse(const json_t *object, uint64_t size_max, struct descripto
  * unset when it is absent or no digest. */
 void artifact_named(const json_t *object, struct digest *out);
 
+/* annotations_copy - the texts of an object of annotations, as struct manifest has them; never
+ * NULL.
+ */
+struct label *annotations_copy(const json_t *object);
+void labels_free(struct label **labels);
+
 /* digest_value - a required digest; -EBADMSG. */
 err_t digest_value(const json_t *value, struct digest *out, struct diag *d) must_check;
 

@@ -154,6 +154,19 @@ bool chunk_store_complete(struct chunk_store *cs);
  * returns how many were found, at most `max`. Cost: three system calls a layer of the store. */
 size_t store_layers_used(struct store *s, struct digest *out, size_t max);
 
+/* What the store has of one layer's bytes. */
+struct layer_stored {
+	bool blob;	       /* the whole blob, compressed, as it was streamed for indexing */
+	uint64_t chunks_bytes; /* disk that decoded chunks take, at most stream_size */
+	uint64_t stream_size;  /* of the layer uncompressed; 0: no chunk was ever kept */
+};
+/*
+ * store_layer_stored - @size of the blob; @form the published form whose chunks count too, or NULL
+ * The bytes are not looked at: who reads them verifies them. Cost: a few system calls.
+ */
+void store_layer_stored(struct store *s, const struct digest *blob, uint64_t size,
+			const struct digest *form, struct layer_stored *out);
+
 /* For `imgfs store du`: disk use (allocated bytes) by kind. */
 struct store_usage {
 	uint64_t documents, indexes, chunks, blobs, other; /* bytes on disk */

@@ -1,5 +1,6 @@
 /*
- * Which layers the store has bytes of, the ones used last first.
+ * Which layers the store has bytes of, the ones used last first, and how much it has of one. Chunks
+ * lie in a sparse file as long as the layer's stream, so that its blocks say how much is there.
  */
 #include "fetch/store_priv.h"
 
@@ -81,4 +82,28 @@ size_t store_layers_used(struct store *s, struct digest *out, size_t max)
 		out[i] = l.list[i].digest;
 	free(l.list);
 	return n;
+}
+
+/* The larger of what `out` says and what the chunks in a directory are. */
+static void count_chunks(struct store *s, const char *dir, struct layer_stored *out)
+{
+	struct stat st;
+	auto_fd int dir_fd = store_walk(s, dir, false);
+	auto_fd int fd = dir_fd < 0 ? dir_fd : store_open_file(dir_fd, "data", O_RDONLY);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	out->stream_size = (uint64_t)st.st_size;
+	uint64_t bytes = min_of((uint64_t)st.st_blocks * 512, out->stream_size);
+	out->chunks_bytes = max_of(out->chunks_bytes, bytes);
+}
+
+void store_layer_stored(struct store *s, const struct digest *blob, uint64_t size,
+			const struct digest *form, struct layer_stored *out)
+{
+	char dir[STORE_PATH_MAX];
+	auto_fd int fd = store_blob_open(s, blob, size);
+	*out = (struct layer_stored){.blob = fd >= 0};
+	count_chunks(s, store_layer_dir(blob, dir), out);
+	if (form)
+		count_chunks(s, store_published_dir(form, dir), out);
 }

@@ -35,9 +35,8 @@ static int copy_out(struct cat *cat, uint32_t row, uint64_t size, const char *pa
 	return 0;
 }
 
-static int cat_path(struct cat *cat, const char *typed)
+static int cat_path(struct cat *cat, const char *path)
 {
-	auto_free char *path = look_path(typed);
 	struct diag d = DIAG_INIT;
 	struct inode inode;
 	uint32_t row;
@@ -55,20 +54,28 @@ static int cat_path(struct cat *cat, const char *typed)
 	return cli_fail(cat->self, &d);
 }
 
-static int cat_image(const struct command *self, struct image *image, char **paths)
+static int cat_paths(struct cat *cat, char **typed)
+{
+	struct path_list paths = {0};
+	int status = look_paths(cat->self, cat->tree, typed, &paths);
+	for (size_t i = 0; i < paths.n && !cat->output; i++) {
+		int failed = cat_path(cat, paths.paths[i]);
+		status = status ? status : failed;
+	}
+	path_list_fini(&paths);
+	return status;
+}
+
+static int cat_image(const struct command *self, struct image *image, char **typed)
 {
 	struct diag d = DIAG_INIT;
 	const struct content_options options = {0};
 	struct cat cat = {.self = self, .tree = image->tree};
-	int status = 0;
 	err_t err = content_new(image, &options, &cat.content, &d);
 	if (err)
 		return cli_fail(self, &d);
 	cat.piece = xcalloc(1, PIECE_LEN);
-	for (; *paths && !cat.output; paths++) {
-		int failed = cat_path(&cat, *paths);
-		status = status ? status : failed;
-	}
+	int status = cat_paths(&cat, typed);
 	free(cat.piece);
 	content_free(&cat.content);
 	return cat.output ? cli_output_lost(self, status, cat.output) : status;
@@ -94,10 +101,16 @@ const struct command cmd_cat = {
 	.name = "cat",
 	.synopsis = "REF PATH...",
 	.summary = "Write the contents of files of an image to standard output",
-	.details =
-		"Symlinks are followed inside the image. Only what is written is fetched, and "
-		"every\n"
-		"byte is verified before it is written. When a file fails, the others are still\n"
-		"written, and the exit status is that of the first failure.",
+	.details = "Symlinks are followed inside the image. A PATH that holds *, ? or [ is a "
+		   "pattern, as\n"
+		   "for 'imgfs ls'. Only what is written is fetched, and every byte is verified "
+		   "before it\n"
+		   "is written. When a file fails, the others are still written, and the exit "
+		   "status is\n"
+		   "that of the first failure.",
+	.examples = "imgfs cat docker.io/library/alpine /etc/os-release\n"
+		    "imgfs cat alpine '/etc/apk/keys/*.pub'\n"
+		    "# a program for another processor\n"
+		    "imgfs cat --platform linux/arm64 alpine /bin/busybox > busybox",
 	.run = run,
 };

@@ -4,18 +4,41 @@
  */
 #include "tools/cli.h"
 #include "tools/format.h"
+#include "tools/inspect.h"
 #include "tools/json_out.h"
+#include "tools/terminal.h"
+#include "tools/text.h"
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
-static uint64_t layers_size(const struct image *image)
+#define LAYER_COLUMNS	 48 /* of a row of the table, before the digest */
+#define HISTORY_COLUMNS	 31 /* of a row, before what was run */
+#define DIGEST_SHORT_LEN 19 /* "sha256:" and twelve digits */
+
+void inspect_totals(struct image *image, struct inspect_totals *out)
 {
-	uint64_t sum = 0;
-	for (size_t i = 0; i < image->manifest.n_layers; i++)
-		if (!add_u64(sum, image->manifest.layers[i].desc.size, &sum))
-			return UINT64_MAX;
-	return sum;
+	*out = (struct inspect_totals){0};
+	for (size_t i = 0; i < image->manifest.n_layers; i++) {
+		uint64_t size = image->manifest.layers[i].desc.size;
+		struct layer_stored stored;
+		out->size += size; /* 512 layers of 2^47 bytes at the most */
+		if (manifest_first(&image->manifest, i) != i)
+			continue;
+		image_layer_stored(image, i, &stored);
+		out->n_blobs++;
+		out->blobs_size += size;
+		out->blobs_kept += stored.blob;
+		out->chunks_bytes += stored.chunks_bytes;
+	}
+}
+
+const char *inspect_compression(const char *media_type)
+{
+	if (strstr(media_type, "gzip"))
+		return "gzip";
+	return strstr(media_type, "zstd") ? "zstd" : "tar";
 }
 
 static void print_line(const char *label, const char *value)
@@ -52,10 +75,10 @@ static void print_list(const char *label, char **items)
 	}
 }
 
-static void print_labels(const struct label *labels)
+static void print_labels(const char *label, const struct label *labels)
 {
 	if (labels->key)
-		puts("Labels:");
+		puts(label);
 	for (; labels->key; labels++) {
 		fputs("  ", stdout);
 		format_name(stdout, BYTES_STR(labels->key));
@@ -65,18 +88,93 @@ static void print_labels(const struct label *labels)
 	}
 }
 
+/* "whole", the share of the stream that lies there as chunks, or "-". */
+static const char *stored_text(const struct layer_stored *stored, char buf[FORMAT_TEXT_MAX])
+{
+	if (stored->blob || (stored->stream_size && stored->chunks_bytes >= stored->stream_size))
+		return "whole";
+	if (!stored->chunks_bytes)
+		return "-";
+	return format_percent(stored->chunks_bytes, stored->stream_size, buf);
+}
+
+static void print_layer(struct image *image, size_t i, int digest_len)
+{
+	char size[FORMAT_TEXT_MAX], share[FORMAT_TEXT_MAX], digest[DIGEST_TEXT_MAX];
+	const struct descriptor *desc = &image->manifest.layers[i].desc;
+	struct layer_stored stored;
+	image_layer_stored(image, i, &stored);
+	printf("  %3zu  %10s  %-4s  %-9s  %8s  %.*s\n", i, format_size(desc->size, size),
+	       inspect_compression(desc->media_type), layer_state_name(image_layer_state(image, i)),
+	       stored_text(&stored, share), digest_len, digest_text(&desc->digest, digest));
+}
+
 static void print_layers(struct image *image)
 {
-	char size[FORMAT_TEXT_MAX], digest[DIGEST_TEXT_MAX];
-	printf("Layers:      %zu, %s\n", image->manifest.n_layers,
-	       format_size(layers_size(image), size));
-	for (size_t i = 0; i < image->manifest.n_layers; i++) {
-		const struct descriptor *desc = &image->manifest.layers[i].desc;
-		printf("  %3zu  %s  %10s  %-9s  ", i, digest_text(&desc->digest, digest),
-		       format_size(desc->size, size),
-		       layer_state_name(image_layer_state(image, i)));
-		format_name(stdout, BYTES_STR(desc->media_type));
-		putchar('\n');
+	char size[FORMAT_TEXT_MAX], once[FORMAT_TEXT_MAX];
+	struct inspect_totals totals;
+	bool narrow =
+		terminal_is(STDOUT_FILENO) && terminal_width(STDOUT_FILENO) < LAYER_COLUMNS + 71;
+	inspect_totals(image, &totals);
+	printf("Layers:      %zu, %s", image->manifest.n_layers, format_size(totals.size, size));
+	if (totals.blobs_size != totals.size)
+		printf(" (%s without repetitions)", format_size(totals.blobs_size, once));
+	printf("\n  %3s  %10s  %-4s  %-9s  %8s  %s\n", "", "SIZE", "TYPE", "INDEX", "STORED",
+	       "DIGEST");
+	for (size_t i = 0; i < image->manifest.n_layers; i++)
+		print_layer(image, i, narrow ? DIGEST_SHORT_LEN : DIGEST_TEXT_MAX);
+	printf("Stored:      %s of chunks, %zu of %zu blobs whole, merged tree %s\n",
+	       format_size(totals.chunks_bytes, size), totals.blobs_kept, totals.n_blobs,
+	       image_tree_indexed(image) ? "indexed" : "not indexed");
+}
+
+/* On a terminal, one line a step: the end of a long one is cut off. */
+static void print_step(const char *text)
+{
+	struct bytes bytes = BYTES_STR(text);
+	bool seen = terminal_is(STDOUT_FILENO);
+	size_t width = seen ? terminal_width(STDOUT_FILENO) : 0;
+	size_t room = width > HISTORY_COLUMNS + 1 ? width - HISTORY_COLUMNS - 1 : 1;
+	if (seen && text_width(bytes) > room) {
+		bytes.n = text_fit(bytes, room);
+		format_name(stdout, bytes);
+		fputs("…", stdout);
+	} else {
+		format_name(stdout, bytes);
+	}
+	putchar('\n');
+}
+
+/* The day of an RFC 3339 time. */
+static void print_day(const char *time)
+{
+	struct bytes day = BYTES_STR(time ? time : "");
+	day.n = min_of(day.n, (size_t)10);
+	size_t width = text_width(day);
+	format_name(stdout, day);
+	printf("%*s", width < 12 ? (int)(12 - width) : 1, "");
+}
+
+static void print_history(const struct image *image)
+{
+	const struct image_config *config = &image->config;
+	if (config->n_history)
+		puts("History:");
+	for (size_t i = 0; i < config->n_history; i++) {
+		const struct history_entry *step = &config->history[i];
+		size_t layer = history_layer(config, image->manifest.n_layers, i);
+		char size[FORMAT_TEXT_MAX] = "-", number[FORMAT_TEXT_MAX] = "";
+		if (layer != SIZE_MAX) {
+			format_size(image->manifest.layers[layer].desc.size, size);
+			snprintf(number, sizeof(number), "%zu", layer);
+		} else if (!step->empty_layer) {
+			snprintf(size, sizeof(size), "?");
+		}
+		printf("  %3s  %10s  ", number, size);
+		print_day(step->created);
+		print_step(step->created_by ? step->created_by
+			   : step->comment  ? step->comment
+					    : "");
 	}
 }
 
@@ -87,7 +185,8 @@ static void print_text(struct image *image, const char *reference)
 	print_line("Reference:", reference);
 	print_line("Digest:", digest_text(&image->digest, digest));
 	if (!digest_equal(&image->top_digest, &image->digest))
-		print_line("Index:", digest_text(&image->top_digest, digest));
+		print_line("Image index:", digest_text(&image->top_digest, digest));
+	print_line("Config:", digest_text(&image->manifest.config.digest, digest));
 	print_line("Platform:", platform_text(&config->platform, platform));
 	print_line("Created:", config->created);
 	print_line("Author:", config->author);
@@ -95,95 +194,32 @@ static void print_text(struct image *image, const char *reference)
 	print_line("WorkingDir:", config->working_dir);
 	print_words("Entrypoint:", config->entrypoint);
 	print_words("Cmd:", config->cmd);
+	print_words("Shell:", config->shell);
+	print_words("Healthcheck:", config->healthcheck);
 	print_line("StopSignal:", config->stop_signal);
 	print_list("Env:", config->env);
 	print_list("Ports:", config->exposed_ports);
 	print_list("Volumes:", config->volumes);
-	print_labels(config->labels);
+	print_list("OnBuild:", config->on_build);
+	print_labels("Labels:", config->labels);
+	print_labels("Annotations:", image->manifest.annotations);
 	print_layers(image);
 	if (image->published)
 		print_line("Published:", digest_text(&image->artifact_digest, digest));
-	print_list("History:", config->history);
+	print_history(image);
 }
 
-static void json_list(struct json_out *j, const char *key, char **items)
+/* The document itself, as it was signed and stored. */
+static int print_document(const struct command *self, struct image *image,
+			  const struct digest *digest)
 {
-	json_put_array(j, key);
-	for (; *items; items++)
-		json_put_text(j, NULL, *items);
-	json_put_end(j);
-}
-
-static void json_labels(struct json_out *j, const struct label *labels)
-{
-	json_put_object(j, "labels");
-	for (; labels->key; labels++)
-		json_put_text(j, labels->key, labels->value);
-	json_put_end(j);
-}
-
-static void json_digest(struct json_out *j, const char *key, const struct digest *digest)
-{
-	char text[DIGEST_TEXT_MAX];
-	json_put_text(j, key, digest_len(digest) ? digest_text(digest, text) : NULL);
-}
-
-static void json_config(struct json_out *j, const struct image_config *config)
-{
-	json_put_object(j, "config");
-	json_put_text(j, "created", config->created);
-	json_put_text(j, "author", config->author);
-	json_put_text(j, "user", config->user);
-	json_put_text(j, "working_dir", config->working_dir);
-	json_put_text(j, "stop_signal", config->stop_signal);
-	json_list(j, "env", config->env);
-	json_list(j, "entrypoint", config->entrypoint);
-	json_list(j, "cmd", config->cmd);
-	json_list(j, "exposed_ports", config->exposed_ports);
-	json_list(j, "volumes", config->volumes);
-	json_labels(j, config->labels);
-	json_list(j, "history", config->history);
-	json_put_end(j);
-}
-
-static void json_layers(struct json_out *j, struct image *image)
-{
-	json_put_array(j, "layers");
-	for (size_t i = 0; i < image->manifest.n_layers; i++) {
-		const struct layer_desc *layer = &image->manifest.layers[i];
-		json_put_object(j, NULL);
-		json_put_number(j, "number", i);
-		json_digest(j, "digest", &layer->desc.digest);
-		json_digest(j, "diff_id", &layer->diff_id);
-		json_put_number(j, "size", layer->desc.size);
-		json_put_text(j, "media_type", layer->desc.media_type);
-		json_put_bool(j, "indexed", image_layer_indexed(image, i));
-		json_put_text(j, "state", layer_state_name(image_layer_state(image, i)));
-		json_put_end(j);
-	}
-	json_put_end(j);
-}
-
-static void print_json(struct image *image, const char *reference)
-{
-	struct json_out json;
-	const struct platform *platform = &image->config.platform;
-	json_out_start(&json, stdout, 3);
-	json_put_object(&json, NULL);
-	json_put_text(&json, "reference", reference);
-	json_digest(&json, "digest", &image->digest);
-	json_digest(&json, "top_digest", &image->top_digest);
-	json_put_object(&json, "platform");
-	json_put_text(&json, "os", platform->os);
-	json_put_text(&json, "architecture", platform->arch);
-	json_put_text(&json, "variant", platform->variant);
-	json_put_end(&json);
-	json_put_number(&json, "size", layers_size(image));
-	if (image->published)
-		json_digest(&json, "published_index", &image->artifact_digest);
-	json_config(&json, &image->config);
-	json_layers(&json, image);
-	json_put_end(&json);
+	struct diag d = DIAG_INIT;
+	struct document doc;
+	if (image_document(image, digest, &doc, &d))
+		return cli_fail(self, &d);
+	format_raw(stdout, buf_bytes(&doc.bytes));
+	document_fini(&doc);
+	return 0;
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -191,34 +227,52 @@ static int run(const struct command *self, int argc, char **argv)
 	struct common_options common = {0};
 	struct cli_image ci;
 	const char *operand;
+	bool raw = false, raw_config = false;
 	const struct option_row rows[] = {
+		{0, "raw", OPT_FLAG, &raw, NULL, "the manifest's own bytes"},
+		{0, "config", OPT_FLAG, &raw_config, NULL, "the config's own bytes"},
 		{0, "json", OPT_FLAG, &common.json, NULL, "one object (tools/JSON.md)"},
 		{0},
 	};
 	int status = cli_one_reference(self, argc, argv, rows, &common, false, &operand);
-	if (status)
-		return status;
-	status = cli_open_image(self, &common, operand, false, &ci);
+	if (!status && raw + raw_config + common.json > 1)
+		status = cli_usage_error(self, "--raw, --config and --json exclude each other");
+	if (!status)
+		status = cli_open_image(self, &common, operand, false, &ci);
 	if (status)
 		return status;
 	auto_free char *reference = ref_text(&ci.image->ref);
-	if (common.json)
-		print_json(ci.image, reference);
+	if (raw)
+		status = print_document(self, ci.image, &ci.image->digest);
+	else if (raw_config)
+		status = print_document(self, ci.image, &ci.image->manifest.config.digest);
+	else if (common.json)
+		inspect_json(ci.image, reference);
 	else
 		print_text(ci.image, reference);
 	cli_close_image(&ci);
-	return 0;
+	return status;
 }
 
 const struct command cmd_inspect = {
 	.name = "inspect",
-	.synopsis = "[--json] REF",
+	.synopsis = "[--json | --raw | --config] REF",
 	.summary = "Show manifest, config and layers of an image",
-	.details =
-		"No layer is read. Each has a state: 'proven' (the store has an index that was "
-		"built\n"
-		"or proven here), 'bound', 'signed' or 'hint' (a published index would be used, "
-		"and\n"
-		"why it is trusted), or 'unindexed'. Layers are numbered from 0, the lowest one.",
+	.details = "No layer is read. Each has a state: 'proven' (the store has an index that was "
+		   "built\n"
+		   "or proven here), 'bound', 'signed' or 'hint' (a published index would be used, "
+		   "and\n"
+		   "why it is trusted), or 'unindexed'. STORED is the share of the layer's bytes "
+		   "that the\n"
+		   "local store has decoded, or 'whole'. Layers are numbered from 0, the lowest "
+		   "one; the\n"
+		   "history names the layer that a step made. On a terminal, long lines of the "
+		   "history\n"
+		   "and digests are cut to its width.",
+	.examples = "imgfs inspect docker.io/library/python:3.12\n"
+		    "imgfs inspect --json alpine | jq -r '.config.env[]'\n"
+		    "# what the layers weigh\n"
+		    "imgfs inspect --json alpine | jq '.layers[] | {digest, size}'\n"
+		    "imgfs inspect --platform linux/arm64 --config alpine | jq .",
 	.run = run,
 };

@@ -47,11 +47,11 @@ static err_t list_below(struct ls *ls, const struct listing *l)
 	return err;
 }
 
-static void sort(const struct ls *ls, struct listing *l)
+static enum listing_order order_of(const struct ls *ls)
 {
-	enum listing_order order = ls->by_time ? ORDER_TIME : ls->by_size ? ORDER_SIZE : ORDER_NAME;
-	if (order != ORDER_NAME || ls->reverse)
-		listing_sort(ls->tree, l, order, ls->reverse);
+	if (ls->by_time)
+		return ORDER_TIME;
+	return ls->by_size ? ORDER_SIZE : ORDER_NAME;
 }
 
 static void announce(struct ls *ls)
@@ -73,7 +73,8 @@ static err_t list_directory(struct ls *ls, uint32_t dir)
 	err_t err = listing_load(ls->tree, dir, ls->hidden, &l);
 	if (err)
 		return err;
-	sort(ls, &l);
+	if (order_of(ls) != ORDER_NAME || ls->reverse)
+		listing_sort(ls->tree, &l, order_of(ls), ls->reverse);
 	announce(ls);
 	err = ls_print(&ls->style, ls->tree, &ls->path, &l, &ls->json);
 	if (!err && ls->recursive)
@@ -85,8 +86,8 @@ static err_t list_directory(struct ls *ls, uint32_t dir)
 static err_t list_found(struct ls *ls, struct found *found)
 {
 	err_t err = 0;
-	sort(ls, &found->files);
-	sort(ls, &found->dirs);
+	listing_sort(ls->tree, &found->files, order_of(ls), ls->reverse);
+	listing_sort(ls->tree, &found->dirs, order_of(ls), ls->reverse);
 	if (found->files.n)
 		err = ls_print(&ls->style, ls->tree, &ls->path, &found->files, &ls->json);
 	ls->printed = found->files.n != 0;

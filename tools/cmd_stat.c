@@ -1,11 +1,14 @@
 /*
  * imgfs stat: everything the index knows about a path, down to the layer that holds its bytes.
  */
+#include "tools/directives.h"
 #include "tools/format.h"
 #include "tools/look.h"
+#include "tools/terminal.h"
 
 #include <inttypes.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Where the first byte that is no hole lies; false for files without any. */
 static bool first_data(const struct index *tree, uint32_t row, const struct inode *inode,
@@ -125,59 +128,117 @@ static void print_json(struct json_out *j, const struct index *tree, uint32_t ro
 	json_put_end(j);
 }
 
-static int stat_paths(const struct command *self, const struct index *tree, bool as_json,
-		      char **paths)
-{
+struct stating {
+	const struct command *self;
+	const struct index *tree;
+	const char *format; /* NULL: everything */
+	bool follow, as_json;
+	bool printed; /* something stands before: a blank line must follow */
+	put_name_fn put_name;
 	struct json_out json;
-	int status = 0;
-	json_out_start(&json, stdout, 2);
-	if (as_json)
-		json_put_array(&json, NULL);
-	for (char **typed = paths; *typed; typed++) {
-		auto_free char *path = look_path(*typed);
-		uint32_t row;
-		int failed = look_up(self, tree, path, false, &row);
-		status = status ? status : failed;
-		if (failed)
-			continue;
-		if (as_json)
-			print_json(&json, tree, row, path);
-		else
-			print_text(tree, row, path);
-		if (!as_json && typed[1])
+};
+
+static void print_format(const struct stating *s, uint32_t row, const char *path)
+{
+	struct candidate c = {.tree = s->tree, .row = row, .path = BYTES_STR(path), .name = c.path};
+	index_inode(s->tree, row, &c.inode);
+	directives_print(DIRECTIVES_STAT, s->format, &c, s->put_name, stdout);
+	putchar('\n');
+}
+
+static int stat_path(struct stating *s, const char *path)
+{
+	uint32_t row;
+	int status = look_up(s->self, s->tree, path, s->follow, &row);
+	if (status)
+		return status;
+	if (s->as_json) {
+		print_json(&s->json, s->tree, row, path);
+	} else if (s->format) {
+		print_format(s, row, path);
+	} else {
+		if (s->printed)
 			putchar('\n');
+		s->printed = true;
+		print_text(s->tree, row, path);
 	}
-	if (as_json)
-		json_put_end(&json);
+	return 0;
+}
+
+static int stat_paths(struct stating *s, char **typed)
+{
+	struct path_list paths = {0};
+	int status = look_paths(s->self, s->tree, typed, &paths);
+	json_out_start(&s->json, stdout, 2);
+	if (s->as_json)
+		json_put_array(&s->json, NULL);
+	for (size_t i = 0; i < paths.n; i++) {
+		int failed = stat_path(s, paths.paths[i]);
+		status = status ? status : failed;
+	}
+	if (s->as_json)
+		json_put_end(&s->json);
+	path_list_fini(&paths);
 	return status;
+}
+
+static int check_words(const struct stating *s, int n)
+{
+	struct diag d = DIAG_INIT;
+	if (n < 2)
+		return cli_usage_error(s->self, n ? "a path is missing" : "a reference is missing");
+	if (s->format && s->as_json)
+		return cli_usage_error(s->self, "-c and --json exclude each other");
+	if (s->format && directives_check(DIRECTIVES_STAT, s->format, &d))
+		return cli_usage_error(s->self, "%s", d.text);
+	return 0;
 }
 
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct common_options common = {0};
+	struct stating s = {.self = self};
 	struct cli_image ci;
 	char **operands;
 	const struct option_row rows[] = {
+		{'c', "format", OPT_STRING, &s.format, "FORMAT",
+		 "one line for each path, as stat(1) has it: %n %s %a %u %Y ..."},
+		{'L', "dereference", OPT_FLAG, &s.follow, NULL, "follow symlinks"},
 		{0, "json", OPT_FLAG, &common.json, NULL, "an array of objects (tools/JSON.md)"},
 		{0},
 	};
 	int n = cli_parse(self, argc, argv, rows, &common, &operands);
-	if (n < 2)
-		return cli_usage_error(self, n ? "a path is missing" : "a reference is missing");
-	int status = cli_open_image(self, &common, operands[0], true, &ci);
+	s.as_json = common.json;
+	s.put_name = terminal_is(STDOUT_FILENO) ? format_name : format_raw;
+	int status = check_words(&s, n);
+	if (!status)
+		status = cli_open_image(self, &common, operands[0], true, &ci);
 	if (status)
 		return status;
-	status = stat_paths(self, ci.image->tree, common.json, operands + 1);
+	s.tree = ci.image->tree;
+	status = stat_paths(&s, operands + 1);
 	cli_close_image(&ci);
 	return status;
 }
 
 const struct command cmd_stat = {
 	.name = "stat",
-	.synopsis = "[--json] REF PATH...",
+	.synopsis = "[-L] [-c FORMAT | --json] REF PATH...",
 	.summary = "Show all that is known about files of an image",
-	.details =
-		"Symlinks are not followed. Layers are numbered from 0, the lowest one. Control\n"
-		"characters and bytes that are not UTF-8 are shown as \\ooo, a backslash as \\\\.",
+	.details = "Without -L, symlinks are not followed. A PATH that holds *, ? or [ is a "
+		   "pattern, as for\n"
+		   "'imgfs ls'. Layers are numbered from 0, the lowest one. Control characters and "
+		   "bytes\n"
+		   "that are not UTF-8 are shown as \\ooo, a backslash as \\\\; -c does that on a "
+		   "terminal\n"
+		   "only. In FORMAT, %n is the path, %N with the target of a symlink, %s size, %a "
+		   "and %A\n"
+		   "mode, %u %g owner, %h links, %F type, %y and %Y time, %t:%T device, %i a "
+		   "number of this\n"
+		   "image.",
+	.examples = "imgfs stat docker.io/library/alpine /etc/passwd\n"
+		    "# which layer a program comes from\n"
+		    "imgfs stat -L python:3.12 /usr/local/bin/python3\n"
+		    "imgfs stat -c '%a %u:%g %n' alpine '/usr/bin/*'",
 	.run = run,
 };

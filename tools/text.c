@@ -59,17 +59,34 @@ static size_t character_width(const uint8_t *p, size_t len)
 	return width < 0 ? 1 : (size_t)width;
 }
 
+/* The columns that format_name takes for the character at p; *len is its bytes. */
+static size_t shown_width(const uint8_t *p, size_t n, size_t *len)
+{
+	*len = format_utf8_len(p, n);
+	bool plain = *len && !format_is_control(p, *len);
+	*len = max_of(*len, (size_t)1);
+	return plain ? character_width(p, *len) : *len * OCTAL_WIDTH;
+}
+
 size_t text_width(struct bytes name)
 {
 	locale_t before = enter_utf8();
 	size_t width = 0;
-	for (size_t i = 0, len; i < name.n; i += len) {
-		const uint8_t *p = name.p + i;
-		len = format_utf8_len(p, name.n - i);
-		bool plain = len && !format_is_control(p, len);
-		len = max_of(len, (size_t)1);
-		width += plain ? character_width(p, len) : len * OCTAL_WIDTH;
-	}
+	for (size_t i = 0, len; i < name.n; i += len)
+		width += shown_width(name.p + i, name.n - i, &len);
 	leave_utf8(before);
 	return width;
+}
+
+size_t text_fit(struct bytes name, size_t columns)
+{
+	locale_t before = enter_utf8();
+	size_t width = 0, i = 0;
+	for (size_t len; i < name.n; i += len) {
+		width += shown_width(name.p + i, name.n - i, &len);
+		if (width > columns)
+			break;
+	}
+	leave_utf8(before);
+	return i;
 }

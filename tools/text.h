@@ -22,4 +22,7 @@ bool text_is_pattern(const char *text);
 /* text_width - columns of a terminal that format_name takes for a name. */
 size_t text_width(struct bytes name);
 
+/* text_fit - the bytes of a name that take at most so many columns. */
+size_t text_fit(struct bytes name, size_t columns);
+
 #endif

@@ -85,14 +85,15 @@ class Layout:
         self.layers.append({"mediaType": LAYER + suffix, **self.blob(data)})
         return self.layers[-1]
 
-    def write(self, name="1", config=None):
+    def write(self, name="1", config=None, history=(), annotations=None):
         """Finish the layout; "DIR:NAME" as imgfs and skopeo take it after oci:."""
         config = self.blob(json.dumps({
             "architecture": run("dpkg", "--print-architecture").stdout.strip(), "os": "linux", "config": config or {},
-            "rootfs": {"type": "layers", "diff_ids": self.diff_ids}, "history": [],
+            "rootfs": {"type": "layers", "diff_ids": self.diff_ids}, "history": list(history),
         }).encode())
         manifest = self.blob(json.dumps({
             "schemaVersion": 2, "mediaType": MANIFEST, "config": {"mediaType": CONFIG, **config}, "layers": self.layers,
+            **({"annotations": annotations} if annotations else {}),
         }).encode())
         entry = {"mediaType": MANIFEST, **manifest, "annotations": {"org.opencontainers.image.ref.name": name}}
         with open(os.path.join(self.folder, "index.json"), "w", encoding="ascii") as file:

@@ -22,7 +22,7 @@ from processes import free_port, wait_for
 
 MTIME = 1_709_251_199  # 2024-02-29 23:59:59
 SECTION_DIGESTS = 8  # index/format.h
-COMMANDS = ["mount", "umount", "status", "ls", "tree", "stat", "cat", "inspect", "index", "store"]
+COMMANDS = ["mount", "umount", "status", "ls", "tree", "find", "stat", "cat", "inspect", "index", "store"]
 
 
 def entry(name, kind, mode=0o644, **more):
@@ -111,7 +111,9 @@ def test_ls(imgfs, layout):
 
 def test_ls_on_a_terminal(imgfs, layout):
     shown = on_terminal(imgfs.command("ls", layout.reference, "/d"))
-    assert shown == "\\033[2J\nB\na\ncaf\\351\ndev\nfifo\nhard\nlink\nsub\nä\n".encode()
+    assert re.sub(r"\033\[[0-9;]*m", "", shown.decode()) == "\\033[2J  B  a  caf\\351  dev  fifo  hard  link  sub  ä\n"
+    assert on_terminal(imgfs.command("ls", "-1", "--color=never", layout.reference, "/d")) == (
+        "\\033[2J\nB\na\ncaf\\351\ndev\nfifo\nhard\nlink\nsub\nä\n".encode())
 
 
 def test_ls_long(imgfs, layout):
@@ -147,7 +149,7 @@ def test_ls_json(imgfs, layout):
 
 
 def test_tree(imgfs, layout):
-    assert imgfs.run("tree", layout.reference, "/d").stdout == (
+    assert imgfs.run("tree", "-a", layout.reference, "/d").stdout == (
         "/d\n├── \\033[2J\n├── .dot\n├── B\n├── a\n├── caf\\351\n├── dev\n├── fifo\n├── hard\n├── link -> sub/../a\n"
         "├── sub\n│   └── setuid\n└── ä\n\n2 directories, 11 files\n"
     )

@@ -51,9 +51,11 @@ static void all_fields(void **state)
 		"'Env':['PATH=/bin','A='],'Entrypoint':['/e'],'Cmd':['c','d e'],"
 		"'Volumes':{'/v':{}},'WorkingDir':'/"
 		"w','Labels':{'b':'2','a':'1=x','a=1':'y','c':null},"
-		"'StopSignal':'SIGTERM','ArgsEscaped':true},"
-		"'history':[{'created_by':'one','empty_layer':true},{'comment':'x'}]," ROOTFS(
-			TWO) "}",
+		"'StopSignal':'SIGTERM','ArgsEscaped':true,'Shell':['/bin/bash','-c'],"
+		"'OnBuild':['RUN x'],'Healthcheck':{'Test':['CMD','true'],'Interval':1}},"
+		"'history':[{'created_by':'one','empty_layer':true},{'created':'2024','author':'B'}"
+		","
+		"{'comment':'x','empty_layer':false},{}]," ROOTFS(TWO) "}",
 		"");
 	struct manifest m = two_layers();
 	struct image_config c;
@@ -72,7 +74,21 @@ static void all_fields(void **state)
 	assert_list(c.exposed_ports, LIST("53/udp", "80/tcp"));
 	assert_list(c.volumes, LIST("/v"));
 	assert_labels(c.labels, LIST("a", "1=x", "a=1", "y", "b", "2", "c", ""));
-	assert_list(c.history, LIST("one", ""));
+	assert_list(c.shell, LIST("/bin/bash", "-c"));
+	assert_list(c.on_build, LIST("RUN x"));
+	assert_list(c.healthcheck, LIST("CMD", "true"));
+	assert_int_equal(c.n_history, 4);
+	assert_string_equal(c.history[0].created_by, "one");
+	assert_true(c.history[0].empty_layer);
+	assert_string_equal(c.history[1].created, "2024");
+	assert_string_equal(c.history[1].author, "B");
+	assert_string_equal(c.history[2].comment, "x");
+	assert_null(c.history[2].created_by);
+	assert_false(c.history[2].empty_layer || c.history[3].empty_layer);
+	assert_int_equal(history_layer(&c, 3, 0), SIZE_MAX);
+	assert_int_equal(history_layer(&c, 3, 1), 0);
+	assert_int_equal(history_layer(&c, 3, 3), 2);
+	assert_int_equal(history_layer(&c, 2, 3), SIZE_MAX);
 	assert_string_equal(digest_text(&m.layers[0].diff_id, text), SHA_B);
 	assert_string_equal(digest_text(&m.layers[1].diff_id, text), SHA_C);
 	image_config_fini(&c);
@@ -104,9 +120,10 @@ static void nothing_else(void **state)
 		assert_null(c.working_dir);
 		assert_null(c.stop_signal);
 		assert_string_equal(c.platform.os, "");
-		char **const lists[] = {c.env,		 c.entrypoint, c.cmd,
-					c.exposed_ports, c.volumes,    c.history};
+		char **const lists[] = {c.env,	   c.entrypoint, c.cmd,	     c.exposed_ports,
+					c.volumes, c.shell,	 c.on_build, c.healthcheck};
 		assert_labels(c.labels, LIST());
+		assert_int_equal(c.n_history, 0);
 		for (size_t k = 0; k < ARRAY_LEN(lists); k++)
 			assert_list(lists[k], LIST());
 		image_config_fini(&c);
@@ -173,6 +190,9 @@ static void rejects(void **state)
 		{"{'config':{'Volumes':'/v'}," ROOTFS(TWO) "}", "Volumes"},
 		{"{'history':[1]," ROOTFS(TWO) "}", "history"},
 		{"{'history':[{'created_by':1}]," ROOTFS(TWO) "}", "created_by"},
+		{"{'history':[{'created':'x'},{'comment':[]}]," ROOTFS(TWO) "}", "comment"},
+		{"{'config':{'Healthcheck':[]}," ROOTFS(TWO) "}", "Healthcheck"},
+		{"{'config':{'Healthcheck':{'Test':[1]}}," ROOTFS(TWO) "}", "Test"},
 		{"{'os':1," ROOTFS(TWO) "}", "os"},
 		{"{'os':'li nux'," ROOTFS(TWO) "}", "platform"},
 		{"{'os':'linux','os':'linux'," ROOTFS(TWO) "}", "duplicate"},

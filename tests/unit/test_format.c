@@ -13,6 +13,32 @@
 
 static char text[FORMAT_TEXT_MAX];
 
+static void short_sizes(void **state)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text; /* of `ls -h` (coreutils 9.1) */
+	} cases[] = {
+		{0, "0"},
+		{1023, "1023"},
+		{1024, "1.0K"},
+		{1025, "1.1K"},
+		{10137, "9.9K"},
+		{10138, "10K"},
+		{10240, "10K"},
+		{10241, "11K"},
+		{1047552, "1023K"},
+		{1047553, "1.0M"},
+		{1048577, "1.1M"},
+		{(UINT64_C(1) << 40) - 1, "1.0T"},
+		{UINT64_C(5) << 60, "5.0E"},
+		{UINT64_MAX, "16E"},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_string_equal(format_size_short(cases[i].bytes, text), cases[i].text);
+}
+
 static void modes(void **state)
 {
 	static const struct {
@@ -140,8 +166,8 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(modes), cmocka_unit_test(times), cmocka_unit_test(sizes),
-		cmocka_unit_test(utf8),	 cmocka_unit_test(names),
+		cmocka_unit_test(modes), cmocka_unit_test(short_sizes), cmocka_unit_test(times),
+		cmocka_unit_test(sizes), cmocka_unit_test(utf8),	cmocka_unit_test(names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

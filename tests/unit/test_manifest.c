@@ -96,11 +96,15 @@ static void kind(void **state)
 static void parse(void **state)
 {
 	struct document doc = document_text("{'schemaVersion':2," CONFIG ",'layers':[" LAYER_A
-					    "," LAYER_B "," LAYER_A "]}",
+					    "," LAYER_B "," LAYER_A "],"
+					    "'annotations':{'b':'2','n':3,'a':'1'}}",
 					    "");
 	struct manifest m;
 	(void)state;
 	assert_int_equal(manifest_parse(&doc, &m, NULL), 0);
+	assert_string_equal(m.annotations[0].key, "a");
+	assert_string_equal(m.annotations[1].value, "2");
+	assert_null(m.annotations[2].key);
 	assert_int_equal(m.n_layers, 3);
 	assert_int_equal(m.config.size, 7);
 	assert_string_equal(m.config.media_type, OCI_CONFIG);

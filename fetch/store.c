@@ -16,7 +16,7 @@
 
 /* --- opening the root --- */
 
-static char *default_dir(struct diag *d)
+char *store_default_dir(struct diag *d)
 {
 	const char *from_env = getenv("IMGFS_STORE");
 	if (from_env && *from_env)
@@ -137,7 +137,7 @@ static err_t open_at(struct store *s, const char *dir, struct diag *d)
 
 err_t store_open(const char *dir, struct store **out, struct diag *d)
 {
-	auto_free char *chosen = dir && *dir ? xstrdup(dir) : default_dir(d);
+	auto_free char *chosen = dir && *dir ? xstrdup(dir) : store_default_dir(d);
 	if (!chosen)
 		return -ENOENT;
 	struct store *s = new_of(struct store);

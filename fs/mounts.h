@@ -23,6 +23,10 @@ struct mount_info {
 	uint32_t n_layers;	/* of the image */
 };
 
+/* mounts_runtime_dir - the path above "mounts", as the environment and the user say; it may not
+ * exist yet. The caller frees. */
+char *mounts_runtime_dir(void);
+
 struct mount_record;
 
 /*

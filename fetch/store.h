@@ -20,6 +20,9 @@ struct store;
  * -EPERM (ERR_STORE).
  */
 err_t store_open(const char *dir, struct store **out, struct diag *d) must_check;
+/* store_default_dir - the place that store_open chooses for NULL; the caller frees. NULL
+ * (ERR_STORE) when HOME is not set. */
+char *store_default_dir(struct diag *d);
 void store_close(struct store **s);
 /* store_default_dir - where store_open looks with NULL; the caller frees. NULL (ERR_STORE) when the
  * environment names no place. */

@@ -33,6 +33,10 @@ struct mount_info {
 			     it lives in memory */
 };
 
+/* mounts_runtime_dir - the path above "mounts", as the environment and the user say; it may not
+ * exist yet. The caller frees. */
+char *mounts_runtime_dir(void);
+
 struct mount_record;
 
 /*

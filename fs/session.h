@@ -38,7 +38,8 @@ err_t session_open(const struct session_options *options, struct session **out,
  * @ready  called once, when requests are answered; an error of it ends the session; may be NULL
  * When asked to stop it unmounts; a tree in use is detached lazily and served on for
  * SESSION_DRAIN_S, or until it is asked a second time. Returns 0, or what ready returned. Needs
- * stop_install. Wakes for requests and signals only.
+ * stop_install, unless `ready` does all that the mount is for and always returns an error. Wakes
+ * for requests and signals only.
  */
 err_t session_serve(struct session *s, err_t (*ready)(void *arg, struct diag *d), void *arg,
 		    struct diag *d) must_check;

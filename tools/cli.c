@@ -310,6 +310,14 @@ static bool set_progress(const struct common_options *common)
 	return i < ARRAY_LEN(names);
 }
 
+/* A short name means what the command says, in its help too. */
+static void give_way(struct parser *p)
+{
+	for (struct option_row *r = p->common; !row_is_last(r); r++)
+		if (r->short_name && find_short(p->rows, r->short_name))
+			r->short_name = 0;
+}
+
 static void set_log_level(const struct common_options *common)
 {
 	if (common->quiet)
@@ -328,18 +336,21 @@ int cli_parse(const struct command *self, int argc, char **argv, const struct op
 	bool options = true;
 	if (common)
 		common_rows(common, p.common);
+	give_way(&p);
 	struct description about = {self, rows, common ? p.common : NULL, NULL};
 	described(&about);
 	while (p.at < argc) {
 		char *word = argv[p.at++];
-		if (!options || word[0] != '-' || !word[1])
+		if (!options || word[0] != '-' || !word[1]) {
 			argv[1 + n++] = word; /* never passes p.at */
-		else if (!strcmp(word, "--"))
+			options = options && !self->options_first;
+		} else if (!strcmp(word, "--")) {
 			options = false;
-		else if (word[1] == '-')
+		} else if (word[1] == '-') {
 			parse_long(&p, word);
-		else
+		} else {
 			parse_short(&p, word);
+		}
 	}
 	if (p.help) {
 		help_print(NULL, &about);

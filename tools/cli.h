@@ -23,9 +23,11 @@ enum option_kind {
 	OPT_EACH,   /* --key A --key B: appended to *(struct option_texts *)value */
 };
 
+#define OPTION_TEXTS_MAX 128 /* of one option; more variables than that stand in an --env-file */
+
 /* What an option that may come several times was given; NULL behind the last. */
 struct option_texts {
-	const char *texts[17];
+	const char *texts[OPTION_TEXTS_MAX + 1];
 	size_t n;
 };
 
@@ -64,14 +66,17 @@ struct command {
 	const char *details;  /* a few lines for `imgfs NAME --help`; may be NULL */
 	const char *
 		examples; /* lines: a command to type, or "# what the next one does"; may be NULL */
+	/* an option behind the first operand belongs to that, as in `docker run REF ls -l` */
+	bool options_first;
 	/* returns the exit status; argv[0] is the command's name */
 	int (*run)(const struct command *self, int argc, char **argv);
 };
 
 /*
  * cli_parse - options of one command and the common ones, in any order with the operands ("--" ends
- * options)
- * @rows     the command's own options, ended by a row of zeroes; may be NULL
+ * options, and with self->options_first so does the first operand)
+ * @rows     the command's own options, ended by a row of zeroes; may be NULL. A short name that a
+ *           common option has too is theirs.
  * @common   NULL: the command has no common options
  * @operands where the operands go: argv is permuted, *operands points at the first, a NULL stands
  *           behind the last

@@ -1,0 +1,422 @@
+/*
+ * imgfs run: one process mounts the image and serves it, lays a writable overlay on it and waits
+ * for the OCI runtime that runs the container.
+ *
+ * It all happens in a mount namespace of its own, so that nothing of it can be left mounted; what
+ * can be left is a folder, which the next run removes (tools/run_dir.h). The container runs inside
+ * the `ready` call of the session: from there until it ends, FUSE threads answer.
+ */
+#include "fetch/content.h"
+#include "fetch/log.h"
+#include "fs/mounts.h"
+#include "fs/session.h"
+#include "fs/trim.h"
+#include "fs/tune.h"
+#include "tools/cli.h"
+#include "tools/run_bundle.h"
+#include "tools/run_dir.h"
+#include "tools/run_ns.h"
+#include "tools/run_plan.h"
+#include "tools/run_root.h"
+#include "tools/run_runtime.h"
+#include "tools/run_top.h"
+#include "tools/terminal.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DESCRIPTORS_WANTED 8192	 /* see imgfs mount */
+#define READ_BUDGET_MAX_S  86400 /* as there */
+#define RUN_ROWS	   32
+
+struct run_command {
+	const struct command *self;
+	struct common_options common;
+	struct run_options options;
+	struct content_options content;
+	const char *reference, *keep, *runtime, *log;
+	char *const *words; /* behind REF */
+	bool interactive;
+	/* while it runs */
+	struct rlimit files; /* as we were started */
+	struct run_ns ns;
+	struct run_dir dir;
+	struct run_top top;
+	struct run_spec spec;
+	char *program, *id;		 /* of the runtime; its name for the container */
+	char *image, *rootfs, *expanded; /* mount points; the reference */
+	struct cli_image ci;
+	struct content *reader;
+	struct mount_record *record;
+	struct session *session;
+	bool has_run;
+	int status; /* once it has run */
+};
+
+/* ---- inside the mount ---- */
+
+static err_t find_user(struct run_command *r, int root, struct diag *d)
+{
+	auto_buf struct buf passwd = {0};
+	auto_buf struct buf group = {0};
+	const struct image_config *config = &r->ci.image->config;
+	err_t err = run_root_read(root, "/etc/passwd", RUN_USER_FILE_MAX, &passwd);
+	if (err)
+		return fail_sys(d, ERR_OTHER, err, "/etc/passwd of the image");
+	err = run_root_read(root, "/etc/group", RUN_USER_FILE_MAX, &group);
+	if (err)
+		return fail_sys(d, ERR_OTHER, err, "/etc/group of the image");
+	err = run_plan_user(&r->options, config, buf_bytes(&passwd), buf_bytes(&group), &r->spec,
+			    d);
+	if (!err && r->ns.single_id && (r->spec.user.uid || r->spec.user.gid))
+		err = fail(d, ERR_DENIED, -EPERM,
+			   "user %u of the image does not exist for you; '-u 0' runs as root of "
+			   "the container; a range of ids in /etc/subuid and /etc/subgid, and the "
+			   "package uidmap, give you others",
+			   r->spec.user.uid);
+	return err;
+}
+
+/* -t, and without a terminal what docker says. */
+static int check_terminal(const struct run_command *r)
+{
+	if (!r->options.terminal || terminal_is(STDIN_FILENO))
+		return 0;
+	return cli_usage_error(r->self, "-t: standard input is not a terminal; leave -t out");
+}
+
+static err_t run_container(struct run_command *r, struct diag *d)
+{
+	auto_fd int root = open(r->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct runtime runtime = {
+		.program = r->program,
+		.dir = r->dir.path,
+		.id = r->id,
+		.interactive = r->interactive || r->options.terminal,
+		.terminal = r->options.terminal,
+		.stop_signal = run_signal_parse(r->spec.stop_signal),
+		.files = r->files,
+	};
+	err_t err = root < 0 ? fail_sys(d, ERR_OTHER, -errno, "%s", r->rootfs) : 0;
+	if (!err)
+		err = find_user(r, root, d);
+	if (!err)
+		err = run_bundle_write(r->dir.path, &r->spec, d);
+	if (err)
+		return err;
+	r->status = run_root_program(root, &r->spec, d);
+	if (r->status)
+		return -ENOENT;
+	cleanup_fd(&root);
+	root = -1;
+	err = run_dir_note(&r->dir, r->program, r->id, d);
+	if (!err && runtime_stop_asked()) {
+		r->status = 128 + runtime_stop_asked();
+		r->has_run = true;
+		return 0;
+	}
+	if (!err)
+		err = runtime_run(&runtime, &r->status, d);
+	r->has_run = !err;
+	return err;
+}
+
+/* The tree can be read: the `ready` call of the session. */
+static err_t lay_and_run(void *arg, struct diag *d)
+{
+	struct run_command *r = arg;
+	content_warm(r->reader);
+	trim_memory();
+	err_t err = run_top_mount(&r->top, r->ci.image->tree, r->image, r->rootfs,
+				  r->options.privileged, r->ns.in_user_ns, d);
+	if (err)
+		return err;
+	err = run_container(r, d);
+	if (umount2(r->rootfs, 0) && umount2(r->rootfs, MNT_DETACH))
+		log_warn("run.unmount", "path=%s error=\"%s\"", r->rootfs, strerror(errno));
+	return err ? err : -ECANCELED; /* the session has done its work */
+}
+
+/* ---- around it ---- */
+
+static err_t record_make(struct run_command *r, struct diag *d)
+{
+	char digest[DIGEST_TEXT_MAX];
+	const struct mount_info info = {
+		.mountpoint = r->image,
+		.reference = r->expanded,
+		.manifest = digest_text(&r->ci.image->digest, digest),
+		.store = store_dir(r->ci.store),
+		.n_layers = index_info(r->ci.image->tree)->n_layers,
+	};
+	return mount_record_new(&info, &r->record, d);
+}
+
+static err_t session_make(struct run_command *r, struct diag *d)
+{
+	const struct mount_options mount = {.allow_other = true, .dev = r->options.privileged};
+	const struct session_options options = {
+		.mountpoint = r->image,
+		.fsname = r->expanded,
+		.mount = &mount,
+		.tree = r->ci.image->tree,
+		.content = r->reader,
+		.counters = mount_record_counters(r->record),
+	};
+	return session_open(&options, &r->session, d);
+}
+
+/* A container's reads fail before the kernel takes the mount for dead. */
+static void budget_keep_in_limit(struct content_options *o)
+{
+	unsigned limit_s = tune_answer_limit_s();
+	if (limit_s && (o->wait_for_ever || o->budget_s > limit_s)) {
+		o->budget_s = limit_s;
+		o->wait_for_ever = false;
+	}
+}
+
+static err_t serve(struct run_command *r, struct diag *d)
+{
+	err_t err = record_make(r, d);
+	budget_keep_in_limit(&r->content);
+	if (!err) {
+		r->content.layer_states = mount_record_layer_states(r->record);
+		err = content_new(r->ci.image, &r->content, &r->reader, d);
+	}
+	if (!err)
+		err = session_make(r, d);
+	if (!err)
+		err = mount_record_show(r->record, session_mounted(r->session), d);
+	if (!err)
+		err = session_serve(r->session, lay_and_run, r, d);
+	if (r->reader)
+		content_free(&r->reader);
+	session_close(&r->session);
+	return err;
+}
+
+static err_t plan(struct run_command *r, struct diag *d)
+{
+	char name[HOST_NAME_MAX + 1] = "";
+	const struct image_config *config = &r->ci.image->config;
+	bool host_name = !r->options.net || !strcmp(r->options.net, "host");
+	if (!host_name || gethostname(name, sizeof(name) - 1))
+		snprintf(name, sizeof(name), "%s", r->id);
+	err_t err = run_plan_make(&r->options, config, r->words, name, &r->spec, d);
+	free(r->spec.reference);
+	r->spec.reference = xstrdup(r->expanded);
+	r->spec.in_user_ns = r->ns.in_user_ns;
+	r->spec.groups_fixed = r->ns.groups_fixed;
+	r->spec.no_tty_group = r->ns.no_tty_group;
+	if (!err)
+		err = run_bundle_etc(r->dir.path, &r->spec, d);
+	return err ? err : run_plan_volumes(&r->options, &r->spec, d);
+}
+
+static err_t make_places(struct run_command *r, struct diag *d)
+{
+	char digest[DIGEST_TEXT_MAX];
+	err_t err = run_dir_new(&r->dir, d);
+	if (err)
+		return err;
+	r->id = xasprintf("%s-%s", r->options.name ? r->options.name : "imgfs",
+			  run_dir_token(&r->dir));
+	r->image = run_dir_file(&r->dir, "image");
+	r->rootfs = run_dir_file(&r->dir, "rootfs");
+	auto_free char *top = run_dir_file(&r->dir, "top");
+	if (mkdir(r->image, 0700) || mkdir(r->rootfs, 0700))
+		return fail_sys(d, ERR_OTHER, -errno, "%s", r->dir.path);
+	return run_top_open(r->keep ? r->keep : top, r->keep != NULL,
+			    digest_text(&r->ci.image->digest, digest), r->ci.image->tree, &r->top,
+			    d);
+}
+
+static void unmake(struct run_command *r)
+{
+	run_top_close(&r->top);
+	/* a tmpfs, where the disk could not carry an overlay */
+	if (r->dir.path) {
+		auto_free char *top = run_dir_file(&r->dir, "top");
+		umount2(top, MNT_DETACH);
+	}
+	mount_record_leave(&r->record);
+	run_dir_remove(&r->dir);
+	run_spec_fini(&r->spec);
+	cli_close_image(&r->ci);
+	free(r->image);
+	free(r->rootfs);
+	free(r->expanded);
+	free(r->id);
+}
+
+/* docker's and podman's status for what went wrong before there was a container. */
+static int failed(const struct run_command *r, const struct diag *d)
+{
+	int status = cli_fail(r->self, d);
+	return r->status ? r->status : status == ERR_USAGE ? ERR_USAGE : RUN_STATUS_FAILED;
+}
+
+static int run_image(struct run_command *r)
+{
+	struct diag d = DIAG_INIT;
+	int status = cli_open_image(r->self, &r->common, r->reference, true, &r->ci);
+	if (status > 128)
+		return status;
+	if (status)
+		return RUN_STATUS_FAILED;
+	r->expanded = ref_text(&r->ci.image->ref);
+	err_t err = runtime_watch(&d);
+	if (!err)
+		err = make_places(r, &d);
+	if (!err)
+		err = plan(r, &d);
+	if (!err)
+		err = serve(r, &d);
+	status = r->has_run ? r->status : failed(r, &d);
+	unmake(r);
+	return status;
+}
+
+/* ---- the command ---- */
+
+static void descriptor_limit_raise(struct rlimit *given)
+{
+	if (getrlimit(RLIMIT_NOFILE, given)) {
+		*given = (struct rlimit){.rlim_cur = 1024, .rlim_max = 1024};
+		return;
+	}
+	struct rlimit more = *given;
+	more.rlim_cur = max_of(given->rlim_cur, (rlim_t)DESCRIPTORS_WANTED);
+	more.rlim_cur = min_of(given->rlim_max, more.rlim_cur);
+	setrlimit(RLIMIT_NOFILE, &more);
+}
+
+static err_t log_open(const char *path, struct diag *d)
+{
+	if (!path)
+		return 0;
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+	if (fd < 0)
+		return fail_sys(d, ERR_OTHER, -errno, "log file %s", path);
+	log_to_fd(fd);
+	return 0;
+}
+
+static int prepare(struct run_command *r)
+{
+	struct diag d = DIAG_INIT;
+	err_t err = runtime_find(r->runtime, &r->program, &d);
+	descriptor_limit_raise(&r->files);
+	if (!err)
+		err = log_open(r->log, &d);
+	if (!err)
+		err = run_ns_enter(&r->ns, &d);
+	if (err)
+		return failed(r, &d);
+	runtime_hide_mixed_cgroups();
+	run_dirs_clean();
+	return run_image(r);
+}
+
+static bool fill_mode_of(const char *text, enum fill_mode *out)
+{
+	static const char *const names[] = {
+		[FILL_OFF] = "off", [FILL_IDLE] = "idle", [FILL_FULL] = "full"};
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		*out = (enum fill_mode)i;
+		if (!strcmp(text, names[i]))
+			return true;
+	}
+	return false;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct run_command r = {.self = self, .dir = {.fd = -1}, .top = {.fd = -1}};
+	const char *on_error = "eio", *fill = "off";
+	bool no_profile = false, rm = false;
+	uint64_t budget = CONTENT_BUDGET_S;
+	struct diag d = DIAG_INIT;
+	char **operands;
+	struct option_row rows[RUN_ROWS] = {
+		{'i', "interactive", OPT_FLAG, &r.interactive, NULL,
+		 "the command reads standard input"},
+	};
+	const struct option_row more[] = {
+		{0, "keep", OPT_STRING, &r.keep, "DIR",
+		 "keep what the container writes there, and go on from it"},
+		{0, "rm", OPT_FLAG, &rm, NULL, "as always: nothing stays without --keep"},
+		{0, "runtime", OPT_STRING, &r.runtime, "PROGRAM", "the OCI runtime (crun, runc)"},
+		{0, "fill", OPT_STRING, &fill, "off|idle|full",
+		 "fetch the rest of the image, too (off)"},
+		{0, "no-profile", OPT_FLAG, &no_profile, NULL,
+		 "do not record what is read first, nor replay it"},
+		{0, "read-budget", OPT_NUMBER, &budget, "SECONDS",
+		 "a read that can not be served fails after this time (60)"},
+		{0, "on-error", OPT_STRING, &on_error, "eio|wait",
+		 "fail such a read, or keep trying for ever (eio)"},
+		{0, "log", OPT_STRING, &r.log, "FILE", "log to a file, not to standard error"},
+	};
+	size_t n_rows = 1 + run_plan_rows(&r.options, rows + 1);
+	memcpy(rows + n_rows, more, sizeof(more));
+	int n = cli_parse(self, argc, argv, rows, &r.common, &operands);
+	if (n == 0)
+		return cli_usage_error(self, "a reference is missing");
+	if (budget == 0 || budget > READ_BUDGET_MAX_S)
+		return cli_usage_error(self, "--read-budget: 1 to %d seconds", READ_BUDGET_MAX_S);
+	if (strcmp(on_error, "eio") && strcmp(on_error, "wait"))
+		return cli_usage_error(self, "--on-error: 'eio' or 'wait', not '%s'", on_error);
+	if (!fill_mode_of(fill, &r.content.fill))
+		return cli_usage_error(self, "--fill: 'off', 'idle' or 'full', not '%s'", fill);
+	if (run_plan_check(&r.options, &d))
+		return failed(&r, &d);
+	if (check_terminal(&r))
+		return ERR_USAGE;
+	r.reference = operands[0];
+	r.words = operands + 1;
+	if (*r.words && !strcmp(*r.words, "--"))
+		r.words++;
+	r.content.budget_s = (unsigned)budget;
+	r.content.neighbours = true;
+	r.content.share = true;
+	r.content.profile = !no_profile;
+	r.content.wait_for_ever = strcmp(on_error, "wait") == 0;
+	int status = prepare(&r);
+	free(r.program);
+	return status;
+}
+
+const struct command cmd_run = {
+	.name = "run",
+	.synopsis = "[-it] [-e NAME=VALUE] [-v SRC:DST] ... REF [COMMAND [ARGUMENT...]]",
+	.summary = "Run a command of an image in a container, without pulling the image",
+	.details =
+		"Mounts the image, lays a writable overlay on it and starts COMMAND, or what the "
+		"image\n"
+		"names, with an OCI runtime (crun or runc). When it ends, everything is taken "
+		"away, "
+		"but\n"
+		"with --keep DIR what was written stays in DIR/upper.\n\n"
+		"Options stand before REF: what follows it belongs to the command.\n\n"
+		"Exit status: that of the command; 127 if the image has no such command, 126 if it "
+		"can\n"
+		"not be started, 125 if imgfs or the runtime failed, 2 for a wrong command "
+		"line.\n\n"
+		"SIGTERM and SIGHUP stop the container by the image's stop signal, and kill it 10 "
+		"seconds\n"
+		"later; the third Ctrl-C kills it. Other signals are passed on.\n\n"
+		"A plain user runs it in a user namespace: root inside is that user outside.",
+	.examples = "# a shell in an image\n"
+		    "imgfs run -it docker.io/library/debian bash\n"
+		    "# a tool on files of this machine\n"
+		    "imgfs run -v .:/src -w /src docker.io/library/python:3.12 python3 test.py\n"
+		    "# keep what is written, and go on another time\n"
+		    "imgfs run --keep ./top docker.io/library/debian touch /made",
+	.options_first = true,
+	.run = run,
+};

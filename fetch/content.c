@@ -502,6 +502,7 @@ err_t content_new(struct image *image, const struct content_options *options, st
 		return err;
 	}
 	start_engine(c, options ? options : &defaults);
+	source_watch(c->image->source, content_trouble, c);
 	*out = c;
 	return 0;
 }
@@ -518,6 +519,7 @@ static void stop_engine(struct content *c)
 	fill_stop(c);
 	/* Workers look at the scheduler until they have ended. */
 	scheduler_stop(c->scheduler);
+	source_watch(c->image->source, NULL, NULL);
 	scheduler_free(&c->scheduler);
 	flights_free(&c->flights);
 	recent_free(&c->recent);

@@ -12,6 +12,8 @@
 #include <time.h>
 
 #define LOAD_TRIES 100
+#define LONG_HEX   40 /* hexadecimal digits of a text that are a digest */
+#define SHORT_HEX  12
 
 static const uint32_t bounds_ms[] = BOARD_BOUNDS_MS;
 _Static_assert(ARRAY_LEN(bounds_ms) + 1 == BOARD_BUCKETS, "and one for the rest");
@@ -68,10 +70,24 @@ static bool entry_load(const struct board_entry *e, void *value, size_t n)
 	return false;
 }
 
+/* Of a digest the first digits are enough, and of a text that is still too long the end: that is
+ * where the cause stands. */
 static void text_set(char to[BOARD_TEXT_MAX], const char *text)
 {
-	snprintf(to, BOARD_TEXT_MAX, "%s", text);
-	text_make_printable(to);
+	static const char digits[] = "0123456789abcdef";
+	auto_free char *shorter = xcalloc(strlen(text) + 1, 1);
+	char *end = shorter;
+	while (*text) {
+		size_t n = strspn(text, digits), other = strcspn(text + n, digits);
+		end = mempcpy(end, text, n < LONG_HEX ? n : SHORT_HEX);
+		end = mempcpy(end, text + n, other);
+		text += n + other;
+	}
+	text_make_printable(shorter);
+	size_t n = strlen(shorter);
+	bool cut = n >= BOARD_TEXT_MAX;
+	snprintf(to, BOARD_TEXT_MAX, "%s%s", cut ? "..." : "",
+		 shorter + (cut ? n - (BOARD_TEXT_MAX - sizeof("...")) : 0));
 }
 
 /* --- failures --- */
@@ -126,19 +142,24 @@ static size_t failures_copy(const struct board *b, struct board_failure out[BOAR
 	return n;
 }
 
-static const char *reason_of(const struct board_failure *failed, size_t n,
-			     const struct board_wait *wait)
+/* What its layer said since it began; NULL: nothing. */
+static const char *trouble_of(const struct board_failure *failed, size_t n,
+			      const struct board_wait *wait)
 {
 	for (size_t i = 0; i < n; i++)
 		if (failed[i].layer == wait->layer && failed[i].at_us >= wait->since_us)
 			return failed[i].text;
-	return wait->kind == BOARD_WAITS_FOR_INDEX ? "waits for the layer's index"
-						   : "waits for its bytes";
+	return NULL;
 }
 
 const char *board_reason(const struct board_view *v, const struct board_wait *wait)
 {
-	return reason_of(v->failed, v->n_failed, wait);
+	static const char *const waits_for[] = {
+		[BOARD_WAITS_FOR_BYTES] = "waits for its bytes",
+		[BOARD_WAITS_FOR_INDEX] = "waits for the layer's index",
+	};
+	const char *text = trouble_of(v->failed, v->n_failed, wait);
+	return text ? text : waits_for[wait->kind == BOARD_WAITS_FOR_INDEX];
 }
 
 /* --- waits --- */
@@ -172,6 +193,13 @@ uint32_t board_wait_begin(struct board *b, const struct board_wait *wait)
 	atomic_store_explicit(&w->kind, (uint32_t)wait->kind, memory_order_relaxed);
 	atomic_store_explicit(&w->since_us, wait->since_us, memory_order_release);
 	return place;
+}
+
+void board_wait_changed(struct board *b, uint32_t place, enum board_wait_kind kind)
+{
+	if (place)
+		atomic_store_explicit(&b->waiting[place - 1].kind, (uint32_t)kind,
+				      memory_order_relaxed);
 }
 
 /* The entry that a slow read may have: a free one, one that has grown old, or that of a read which
@@ -208,7 +236,11 @@ static void slow_note(struct board *b, const struct board_wait *wait, uint32_t w
 	struct board_entry *e = slow_place(b, &s);
 	if (!e)
 		return;
-	text_set(s.why, reason_of(failed, failures_copy(b, failed), wait));
+	const char *text = trouble_of(failed, failures_copy(b, failed), wait);
+	text_set(s.why, text				      ? text
+			: err				      ? "no answer in time"
+			: wait->kind == BOARD_WAITS_FOR_INDEX ? "waited for the layer's index"
+							      : "waited for its bytes");
 	if (entry_begin(e))
 		entry_end(e, &s, sizeof(s));
 }

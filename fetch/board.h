@@ -18,7 +18,7 @@
 #define BOARD_SLOW_MIN_MS  100 /* a shorter wait is what a fetch costs */
 #define BOARD_SLOW_KEEP_S  600 /* then any slower read takes its place */
 #define BOARD_FAILURES_MAX 8
-#define BOARD_TEXT_MAX	   160
+#define BOARD_TEXT_MAX	   192
 
 /* Upper ends of the buckets of the waits, in milliseconds; one more bucket has the rest. */
 #define BOARD_BOUNDS_MS                                                                            \
@@ -121,6 +121,9 @@ static inline void board_count(_Atomic(uint64_t) *word, uint64_t n)
  */
 uint32_t board_wait_begin(struct board *b, const struct board_wait *wait);
 
+/* board_wait_changed - it waits for something else now. */
+void board_wait_changed(struct board *b, uint32_t place, enum board_wait_kind kind);
+
 /*
  * board_wait_end - the end of a wait; any thread
  * @place  what board_wait_begin returned
@@ -130,8 +133,8 @@ uint32_t board_wait_begin(struct board *b, const struct board_wait *wait);
  */
 void board_wait_end(struct board *b, uint32_t place, const struct board_wait *wait, err_t err);
 
-/* board_failed - an attempt to fetch something of a layer failed; the text is cut where it is too
- * long, and made printable. */
+/* board_failed - an attempt to fetch something of a layer failed; digests in the text are cut
+ * short, then the beginning of one that is still too long; it is made printable. */
 void board_failed(struct board *b, uint32_t layer, const char *text);
 
 /* ---- a copy ---- */

@@ -511,6 +511,7 @@ err_t content_new(struct image *image, const struct content_options *options, st
 	start_engine(c, options ? options : &defaults);
 	if (options && options->trace_fd > 0)
 		tracer_open(c, options->trace_fd);
+	source_watch(c->image->source, content_trouble, c);
 	*out = c;
 	return 0;
 }
@@ -528,6 +529,7 @@ static void stop_engine(struct content *c)
 	/* Workers look at the scheduler until they have ended. */
 	scheduler_stop(c->scheduler);
 	tracer_save(c);
+	source_watch(c->image->source, NULL, NULL);
 	scheduler_free(&c->scheduler);
 	flights_free(&c->flights);
 	recent_free(&c->recent);

@@ -35,7 +35,7 @@ err_t range_open(struct content *c, const struct slot *slot, bool kept, uint64_t
 		return out->kept_fd < 0 ? -ENOENT : 0;
 	}
 	board_count(&c->board->fetches, 1);
-	content_fetching(c, 1);
+	content_fetch_begins(c, slot->layer);
 	out->asked = true;
 	return source_open(c->image->source, &slot->blob_digest, slot->blob_size, off, len,
 			   deadline_ms, &out->stream, d);
@@ -75,7 +75,7 @@ err_t range_read(struct content *c, struct range_reader *r, void *p, size_t n, s
 void range_close(struct content *c, struct range_reader *r)
 {
 	if (r->asked)
-		content_fetching(c, -1);
+		content_fetch_ends(c);
 	r->asked = false;
 	if (r->kept_fd >= 0)
 		close(r->kept_fd);

@@ -171,8 +171,11 @@ void content_wait_begin(struct content *c, struct read_request *r);
 void content_wait_end(struct content *c, struct read_request *r, err_t err);
 /* content_fetched - bytes of a layer came from the source. */
 void content_fetched(struct content *c, uint32_t layer, uint64_t n);
-/* content_fetching - one more request to the source is under way (+1), or one less (-1). */
-void content_fetching(struct content *c, int change);
+/* content_fetch_begins, content_fetch_ends - a request of this thread to the source. */
+void content_fetch_begins(struct content *c, uint32_t layer);
+void content_fetch_ends(struct content *c);
+/* content_trouble - for source_watch; @arg the content. */
+void content_trouble(void *arg, const char *text);
 /* content_show_chunks - of a slot that has just been opened: how many, and how many are stored.
  * Cost: a load a chunk. */
 void content_show_chunks(struct content *c, const struct slot *slot);

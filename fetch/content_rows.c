@@ -9,8 +9,6 @@
 
 #include "fetch/log.h"
 
-#include <unistd.h>
-
 /* Bytes of one request for groups: with what lies behind, and with what lies before. */
 #define GROUPS_FORWARD_MAX (96u << 10)
 #define GROUPS_MAX	   (128u << 10)
@@ -192,21 +190,26 @@ static bool tree_fits(struct content *c, const struct slot *slot, const struct i
 	return true;
 }
 
+/* Whether the index of a layer can only be had from the source. */
+static bool must_fetch(struct content *c, const struct slot *slot)
+{
+	auto_fd int kept = store_blob_open(c->image->store, &slot->blob_digest, slot->blob_size);
+	return kept < 0 && !store_index_there(c->image->store, INDEX_LAYER, &slot->blob_digest);
+}
+
 /* The layer's index, from its blob. */
 static err_t index_slot(struct content *c, struct slot *slot, struct diag *d)
 {
 	const struct index *ix;
-	int kept_fd = store_blob_open(c->image->store, &slot->blob_digest, slot->blob_size);
-	if (kept_fd >= 0)
-		close(kept_fd);
-	else
-		content_fetching(c, 1);
+	bool fetches = must_fetch(c, slot);
+	if (fetches)
+		content_fetch_begins(c, slot->layer);
 	err_t err = image_index_layer(c->image, slot->layer, &ix, d);
-	if (kept_fd < 0)
-		content_fetching(c, -1);
+	if (fetches)
+		content_fetch_ends(c);
 	if (err)
 		return err;
-	if (kept_fd < 0) {
+	if (fetches) {
 		board_count(&c->board->fetches, 1);
 		content_fetched(c, slot->layer, slot->blob_size);
 	}
@@ -257,11 +260,11 @@ static err_t fetch_form(struct content *c, const struct slot *slot, uint64_t off
 	*out = try_array(len, 1, WIRE_FORM_MAX);
 	if (!*out)
 		return fail_sys(d, ERR_OTHER, -ENOMEM, "a part of a published index");
-	content_fetching(c, 1);
+	content_fetch_begins(c, slot->layer);
 	err_t err = source_read_range(c->image->source, chunk_table_form(table),
 				      chunk_table_head(table)->form_len, off, len, deadline_ms,
 				      *out, d);
-	content_fetching(c, -1);
+	content_fetch_ends(c);
 	board_count(&c->board->fetches, 1);
 	if (!err)
 		content_fetched(c, slot->layer, len);

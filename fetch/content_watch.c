@@ -20,8 +20,11 @@ static uint32_t layer_of(const struct content *c, const struct read_request *r)
 
 void content_wait_begin(struct content *c, struct read_request *r)
 {
-	if (r->wait.since_us)
+	if (r->wait.since_us) {
+		r->wait.kind = BOARD_WAITS_FOR_BYTES;
+		board_wait_changed(c->board, r->wait_place, r->wait.kind);
 		return;
+	}
 	r->wait = (struct board_wait){
 		.since_us = board_now_us(),
 		.off = r->off,
@@ -46,10 +49,24 @@ void content_fetched(struct content *c, uint32_t layer, uint64_t n)
 	board_count(&c->board->layers[layer].fetched_bytes, n);
 }
 
-void content_fetching(struct content *c, int change)
+/* The layer that this thread is fetching: a source does not know for whom it works. */
+static _Thread_local uint32_t fetching_layer;
+
+void content_fetch_begins(struct content *c, uint32_t layer)
 {
-	/* Unsigned: minus one wraps around to what is meant. */
-	atomic_fetch_add_explicit(&c->board->n_fetching, (uint32_t)change, memory_order_relaxed);
+	fetching_layer = layer;
+	atomic_fetch_add_explicit(&c->board->n_fetching, 1, memory_order_relaxed);
+}
+
+void content_fetch_ends(struct content *c)
+{
+	atomic_fetch_sub_explicit(&c->board->n_fetching, 1, memory_order_relaxed);
+}
+
+void content_trouble(void *arg, const char *text)
+{
+	struct content *c = arg;
+	board_failed(c->board, fetching_layer, text);
 }
 
 void content_show_chunks(struct content *c, const struct slot *slot)

@@ -90,7 +90,8 @@ err_t registry_source_new(const struct ref *ref, const struct registry_options *
 	if (!options)
 		options = &none;
 	struct registry *r = new_of(struct registry);
-	r->base = (struct source){&registry_ops, xasprintf("%s/%s", ref->host, ref->repo)};
+	r->base = (struct source){.ops = &registry_ops,
+				  .label = xasprintf("%s/%s", ref->host, ref->repo)};
 	r->host = xstrdup(ref_api_host(ref));
 	r->login_host = xstrdup(ref->host);
 	r->repo = xstrdup(ref->repo);

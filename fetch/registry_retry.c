@@ -67,6 +67,7 @@ err_t registry_try_again(struct registry *r, struct retry *retry, err_t err, str
 	wait = min_of(wait, left - LAST_ATTEMPT_MS);
 	log_info("registry.retry", "source=%s attempt=%u wait_ms=%lld cause=\"%s\"", r->base.label,
 		 retry->failures, (long long)wait, d ? d->text : "");
+	source_trouble(&r->base, d ? d->text : "");
 	retry->transient = false;
 	retry->retry_after_ms = 0;
 	return sleep_until(r, now + wait, d);
@@ -85,9 +86,23 @@ static bool gate_closed_locked(const struct registry *r)
 	       (r->gate.probing || now_ms() < r->gate.next_probe_ms);
 }
 
+/* Who has to wait at the gate hears why: the one who asks has met it already. */
+static void say_gate_is_closed(struct registry *r)
+{
+	struct diag last;
+	pthread_mutex_lock(&r->lock);
+	bool closed = gate_closed_locked(r);
+	if (closed)
+		last = r->gate.last;
+	pthread_mutex_unlock(&r->lock);
+	if (closed)
+		source_trouble(&r->base, last.text);
+}
+
 err_t registry_gate_enter(struct registry *r, int64_t deadline_ms, bool *probing, struct diag *d)
 {
 	err_t err = 0;
+	say_gate_is_closed(r);
 	pthread_mutex_lock(&r->lock);
 	while (!r->interrupted && gate_closed_locked(r) && now_ms() < deadline_ms) {
 		int64_t until = r->gate.probing ? deadline_ms : r->gate.next_probe_ms;

@@ -12,6 +12,18 @@ void document_fini(struct document *doc)
 	*doc = (struct document){0};
 }
 
+void source_watch(struct source *s, void (*trouble)(void *arg, const char *text), void *arg)
+{
+	s->trouble = trouble;
+	s->trouble_arg = arg;
+}
+
+void source_trouble(struct source *s, const char *text)
+{
+	if (s->trouble)
+		s->trouble(s->trouble_arg, text);
+}
+
 err_t source_head(struct source *s, const struct ref *ref, struct digest *out, struct diag *d)
 {
 	return s->ops->head(s, ref, out, d);

@@ -67,10 +67,22 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;
 	char *label; /* for messages: "localhost:5000/app", "oci:/dir" */
+	void (*trouble)(void *arg, const char *text); /* see source_watch; or NULL */
+	void *trouble_arg;
 };
 struct source_stream {
 	struct source *source;
 };
+
+/*
+ * source_watch - have it said when a call meets trouble and goes on trying, so that who waits can
+ * be told why before the call ends
+ * @trouble  called on the thread of the call, without any lock; NULL: no more. Set while no call is
+ *           under way
+ */
+void source_watch(struct source *s, void (*trouble)(void *arg, const char *text), void *arg);
+/* source_trouble - what implementations call. */
+void source_trouble(struct source *s, const char *text);
 
 /*
  * source_head - the digest that the reference's tag names now, without fetching the manifest

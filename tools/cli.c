@@ -313,7 +313,7 @@ static bool set_progress(const struct common_options *common)
 /* A short name means what the command says, in its help too. */
 static void give_way(struct parser *p)
 {
-	for (struct option_row *r = p->common; !row_is_last(r); r++)
+	for (struct option_row *r = p->common; !option_row_is_last(r); r++)
 		if (r->short_name && find_short(p->rows, r->short_name))
 			r->short_name = 0;
 }

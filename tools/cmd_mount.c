@@ -5,6 +5,7 @@
 #include "fetch/content.h"
 #include "fetch/log.h"
 #include "fs/daemon.h"
+#include "fs/exporter.h"
 #include "fs/mountpoint.h"
 #include "fs/mounts.h"
 #include "fs/session.h"
@@ -29,10 +30,12 @@ struct mount_command {
 	struct mount_options options;
 	struct content_options content;
 	const char *reference;
-	char *mountpoint;     /* canonical; owned */
-	const char *log;      /* --log */
-	const char *fsname;   /* --fsname */
-	int log_fd;	      /* -1 without */
+	char *mountpoint;    /* canonical; owned */
+	const char *log;     /* --log */
+	const char *fsname;  /* --fsname */
+	int log_fd;	     /* -1 without */
+	const char *metrics; /* --metrics */
+	struct exporter_target target;
 	struct content *warm; /* borrowed: what begins to fetch when the tree can be read */
 	bool foreground;
 	struct daemon daemon;
@@ -44,6 +47,7 @@ struct mount_parts {
 	struct content *content;
 	char *reference; /* expanded */
 	struct mount_record *record;
+	struct exporter *exporter; /* NULL: nobody takes metrics */
 	struct session *session;
 };
 
@@ -180,6 +184,16 @@ static void budget_keep_in_limit(struct content_options *o)
 	o->wait_for_ever = false;
 }
 
+static err_t exporter_make(const struct mount_command *m, struct mount_parts *p, struct diag *d)
+{
+	err_t err;
+
+	if (!m->metrics)
+		return 0;
+	err = exporter_open(&m->target, m->mountpoint, &p->exporter, d);
+	return err ? err : exporter_start(p->exporter, p->record, d);
+}
+
 static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct diag *d)
 {
 	err_t err;
@@ -195,6 +209,8 @@ static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct 
 		m->warm = p->content;
 	}
 	if (!err)
+		err = exporter_make(m, p, d);
+	if (!err)
 		err = stop_install(d);
 	if (!err)
 		err = session_make(m, p, d);
@@ -207,6 +223,7 @@ static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct 
 	if (p->content)
 		content_free(&p->content);
 	session_close(&p->session);
+	exporter_stop(&p->exporter);
 	return err;
 }
 
@@ -267,6 +284,8 @@ static int check_words(struct mount_command *m, const char *list, const char *di
 
 	if (!err)
 		err = mount_options_parse(list, geteuid() == 0, &m->options, &d);
+	if (!err && m->metrics)
+		err = exporter_target_parse(m->metrics, &m->target, &d);
 	if (!err)
 		err = mountpoint_check(directory, m->options.nonempty, &m->mountpoint, &d);
 	return err ? cli_fail(m->self, &d) : 0;
@@ -371,6 +390,8 @@ static int run(const struct command *self, int argc, char **argv)
 		{'f', "foreground", OPT_FLAG, &m.foreground, NULL,
 		 "stay, and log to standard error"},
 		{0, "log", OPT_STRING, &m.log, "FILE", "log to a file, not to syslog"},
+		{0, "metrics", OPT_STRING, &m.metrics, "WHERE",
+		 "figures for Prometheus: [ADDR]:PORT, unix:PATH or a file"},
 		{0, "read-budget", OPT_NUMBER, &w.budget_s, "SECONDS",
 		 "a read that can not be served fails after this time (60)"},
 		{0, "fill", OPT_STRING, &w.fill, "off|idle|full",
@@ -392,6 +413,7 @@ static int run(const struct command *self, int argc, char **argv)
 	if (m.common.authfile && (authfile = realpath(m.common.authfile, NULL)))
 		m.common.authfile = authfile;
 	status = mount_with(&m, &w, operands[1]);
+	exporter_target_fini(&m.target);
 	cleanup_fd(&m.log_fd);
 	mount_options_fini(&m.options);
 	free(m.mountpoint);

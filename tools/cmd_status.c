@@ -6,65 +6,14 @@
 #include "tools/cli.h"
 #include "tools/format.h"
 #include "tools/json_out.h"
+#include "tools/mount_view.h"
+#include "tools/terminal.h"
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
-
-static uint64_t uptime_s(const struct mount_row *row)
-{
-	int64_t now = time(NULL);
-
-	/* A clock that was set back must not show centuries. */
-	return now > row->started_at ? (uint64_t)(now - row->started_at) : 0;
-}
-
-/* Whether this is what its path shows to us; if not it was detached, or lies in another namespace.
- */
-static bool is_attached(const struct mount_row *row)
-{
-	struct mounted top;
-
-	return mounted_at(row->mountpoint, &top) == 0 && top.dev_major == row->mounted.dev_major &&
-	       top.dev_minor == row->mounted.dev_minor;
-}
-
-static const char *format_uptime(uint64_t seconds, char text[FORMAT_TEXT_MAX])
-{
-	uint64_t days = seconds / 86400, rest = seconds % 86400;
-
-	if (days)
-		snprintf(text, FORMAT_TEXT_MAX, "%" PRIu64 "d%02" PRIu64 "h", days, rest / 3600);
-	else
-		snprintf(text, FORMAT_TEXT_MAX, "%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64,
-			 rest / 3600, rest % 3600 / 60, rest % 60);
-	return text;
-}
-
-static uint64_t content_value(const struct counters_view *c, const char *name)
-{
-	for (size_t i = 0; i < c->n_content; i++)
-		if (strcmp(c->content[i].name, name) == 0)
-			return c->content[i].value;
-	BUG_ON("no such figure");
-	return 0;
-}
+#include <unistd.h>
 
 /* ---- text ---- */
-
-static void print_row(const struct mount_row *row)
-{
-	char up[FORMAT_TEXT_MAX], fetched[FORMAT_TEXT_MAX], read[FORMAT_TEXT_MAX];
-
-	printf("%7d %9s %10s %10s %8" PRIu64 "  ", row->pid, format_uptime(uptime_s(row), up),
-	       format_size(content_value(&row->counters, "read_bytes"), read),
-	       format_size(content_value(&row->counters, "fetched_bytes"), fetched),
-	       content_value(&row->counters, "errors"));
-	format_name(stdout, BYTES_STR(row->mountpoint));
-	printf("  ");
-	format_name(stdout, BYTES_STR(row->reference));
-	puts(is_attached(row) ? "" : "  (detached)");
-}
 
 static void print_label(const char *label, const char *value)
 {
@@ -82,35 +31,44 @@ static void print_values(const char *label, const struct counter_value *values, 
 	putchar('\n');
 }
 
-static void print_details(const struct mount_row *row)
+static void print_details(const struct mount_view *v, const struct mount_row *row)
 {
-	char up[FORMAT_TEXT_MAX];
+	struct mount_names names;
+	char up[24];
 
+	mount_names_load(row, &names);
 	print_label("mountpoint", row->mountpoint);
 	print_label("image", row->reference);
 	print_label("manifest", row->manifest);
 	print_label("store", row->store);
-	print_label("state", is_attached(row) ? "mounted" : "detached");
+	print_label("state", mount_is_attached(row) ? "mounted" : "detached");
 	printf("%-11s %d\n", "pid", row->pid);
-	printf("%-11s %s\n", "uptime", format_uptime(uptime_s(row), up));
-	printf("%-11s", "layers");
-	for (uint32_t i = 0; i < row->n_layers; i++)
-		printf(" %s", layer_state_name(row->layers[i].state));
-	putchar('\n');
+	printf("%-11s %s\n", "uptime", mount_view_uptime(mount_uptime_s(row), up));
+	mount_view_totals(v, row);
 	print_values("upcalls", row->counters.upcalls, row->counters.n_upcalls);
 	print_values("content", row->counters.content, row->counters.n_content);
+	mount_view_layers(v, row, row->n_layers);
+	mount_view_waiting(v, row, &names, BOARD_WAITING_MAX);
+	mount_view_slow(v, row, &names, BOARD_SLOW_MAX);
+	mount_names_fini(&names);
 }
 
 static void print_text(const struct mount_list *list, bool details)
 {
+	bool terminal = terminal_is(STDOUT_FILENO);
+	const struct mount_view v = {
+		.out = stdout,
+		.width = terminal ? terminal_width(STDOUT_FILENO) : 0,
+		.colours = terminal_colours(STDOUT_FILENO, COLOUR_AUTO),
+	};
+
 	if (!details && list->n)
-		printf("%7s %9s %10s %10s %8s  %s\n", "PID", "UPTIME", "READ", "FETCHED", "ERRORS",
-		       "MOUNTPOINT  IMAGE");
-	for (size_t i = 0; i < list->n; i++)
-		if (details)
-			print_details(&list->rows[i]);
-		else
-			print_row(&list->rows[i]);
+		mount_view_table(&v, list->rows, list->n, NULL, list->n);
+	for (size_t i = 0; details && i < list->n; i++) {
+		if (i)
+			putchar('\n');
+		print_details(&v, &list->rows[i]);
+	}
 }
 
 /* ---- JSON ---- */
@@ -124,6 +82,127 @@ static void json_values(struct json_out *j, const char *key, const struct counte
 	json_put_end(j);
 }
 
+static void json_layers(struct json_out *j, const struct mount_row *row)
+{
+	json_put_array(j, "layer_details");
+	for (uint32_t i = 0; i < row->n_layers; i++) {
+		const struct mount_layer *l = &row->layers[i];
+
+		json_put_object(j, NULL);
+		json_put_number(j, "number", i);
+		json_put_text(j, "digest", l->digest[0] ? l->digest : NULL);
+		json_put_text(j, "state", layer_state_name(l->state));
+		json_put_number(j, "size", l->size);
+		json_put_number(j, "fetched_bytes", l->fetched_bytes);
+		json_put_number(j, "chunks", l->n_chunks);
+		json_put_number(j, "chunks_stored", l->n_stored);
+		json_put_number(j, "same_as", l->same_as);
+		json_put_end(j);
+	}
+	json_put_end(j);
+}
+
+/* What a read wanted; the path only where it is known. */
+static void json_wanted(struct json_out *j, const struct mount_names *names, uint32_t row,
+			uint64_t off, uint32_t n, uint32_t layer)
+{
+	struct bytes path = mount_name(names, row);
+
+	json_put_number(j, "inode", (uint64_t)row + 1);
+	if (path.n)
+		json_put_bytes(j, "path", path);
+	json_put_number(j, "offset", off);
+	json_put_number(j, "length", n);
+	json_put_number(j, "layer", layer);
+}
+
+static void json_waiting(struct json_out *j, const struct board_view *b,
+			 const struct mount_names *names)
+{
+	json_put_array(j, "waiting");
+	for (size_t i = 0; i < b->n_waiting_shown; i++) {
+		const struct board_wait *w = &b->waiting[i];
+
+		json_put_object(j, NULL);
+		json_wanted(j, names, w->row, w->off, w->n, w->layer);
+		json_put_number(j, "waited_ms", mount_wait_ms(w));
+		json_put_text(j, "reason", board_reason(b, w));
+		json_put_end(j);
+	}
+	json_put_end(j);
+}
+
+static void json_slow(struct json_out *j, const struct board_view *b,
+		      const struct mount_names *names)
+{
+	json_put_array(j, "slow");
+	for (size_t i = 0; i < b->n_slow; i++) {
+		const struct board_slow *s = &b->slow[i];
+
+		json_put_object(j, NULL);
+		json_wanted(j, names, s->row, s->off, s->n, s->layer);
+		json_put_number(j, "waited_ms", s->wait_ms);
+		json_put_signed(j, "ended", s->at_s);
+		json_put_bool(j, "failed", s->err != 0);
+		json_put_text(j, "reason", s->why);
+		json_put_end(j);
+	}
+	json_put_end(j);
+}
+
+static void json_failures(struct json_out *j, const struct board_view *b)
+{
+	json_put_array(j, "failures");
+	for (size_t i = 0; i < b->n_failed; i++) {
+		json_put_object(j, NULL);
+		json_put_signed(j, "time", b->failed[i].at_s);
+		json_put_number(j, "layer", b->failed[i].layer);
+		json_put_number(j, "times", b->failed[i].times);
+		json_put_text(j, "reason", b->failed[i].text);
+		json_put_end(j);
+	}
+	json_put_end(j);
+}
+
+static void json_wait_times(struct json_out *j, const struct board_view *b)
+{
+	static const uint32_t bounds_ms[] = BOARD_BOUNDS_MS;
+
+	json_put_array(j, "wait_times");
+	for (size_t i = 0; i < BOARD_BUCKETS; i++) {
+		json_put_object(j, NULL);
+		if (i < ARRAY_LEN(bounds_ms))
+			json_put_number(j, "up_to_ms", bounds_ms[i]);
+		else
+			json_put_null(j, "up_to_ms");
+		json_put_number(j, "reads", b->waits[i]);
+		json_put_end(j);
+	}
+	json_put_end(j);
+}
+
+static void json_board(struct json_out *j, const struct mount_row *row)
+{
+	const struct board_view *b = &row->board;
+	int hit = mount_hit_percent(b->stats.store_hits, b->stats.misses);
+	struct mount_names names;
+
+	mount_names_load(row, &names);
+	json_put_number(j, "size", row->size);
+	if (hit < 0)
+		json_put_null(j, "hit_percent");
+	else
+		json_put_number(j, "hit_percent", (uint64_t)hit);
+	json_put_number(j, "reads_waiting", b->n_waiting);
+	json_put_number(j, "fetches_running", b->n_fetching);
+	json_layers(j, row);
+	json_waiting(j, b, &names);
+	json_slow(j, b, &names);
+	json_failures(j, b);
+	json_wait_times(j, b);
+	mount_names_fini(&names);
+}
+
 static void json_row(struct json_out *j, const struct mount_row *row)
 {
 	json_put_object(j, NULL);
@@ -131,10 +210,10 @@ static void json_row(struct json_out *j, const struct mount_row *row)
 	json_put_bytes(j, "image", BYTES_STR(row->reference));
 	json_put_text(j, "manifest", row->manifest);
 	json_put_bytes(j, "store", BYTES_STR(row->store));
-	json_put_text(j, "state", is_attached(row) ? "mounted" : "detached");
+	json_put_text(j, "state", mount_is_attached(row) ? "mounted" : "detached");
 	json_put_signed(j, "pid", row->pid);
 	json_put_signed(j, "started", row->started_at);
-	json_put_number(j, "uptime_s", uptime_s(row));
+	json_put_number(j, "uptime_s", mount_uptime_s(row));
 	json_put_array(j, "layers");
 	for (uint32_t i = 0; i < row->n_layers; i++)
 		json_put_text(j, NULL, layer_state_name(row->layers[i].state));
@@ -143,6 +222,7 @@ static void json_row(struct json_out *j, const struct mount_row *row)
 	json_values(j, "upcalls", row->counters.upcalls, row->counters.n_upcalls);
 	json_put_number(j, "failed_replies", row->counters.failed_replies);
 	json_values(j, "content", row->counters.content, row->counters.n_content);
+	json_board(j, row);
 	json_put_end(j);
 }
 
@@ -222,7 +302,18 @@ const struct command cmd_status = {
 	.name = "status",
 	.synopsis = "[--json] [DIR]",
 	.summary = "Show what is mounted, what it was asked and what it fetched",
-	.details = "Lists the mounts of the user who asks. With DIR: everything about that one.\n"
-		   "The figures hold every read that has returned.",
+	.details =
+		"Lists the mounts of the user who asks. With DIR: everything about that one: each\n"
+		"layer with what vouches for it, how much of it was fetched, and which part of it "
+		"is\n"
+		"here; the reads that wait now, and why; those that waited longest in the last "
+		"ten\n"
+		"minutes; the last error. No daemon is asked, so this works when one hangs.\n\n"
+		"READ is what readers got, FETCHED what came from the registry, OF the image's "
+		"size,\n"
+		"HIT the share of chunks that the store had, WAIT the reads that wait now.",
+	.examples = "# what is mounted\nimgfs status\n"
+		    "# why does it hang?\nimgfs status /mnt\n"
+		    "# the same for a script\nimgfs status --json /mnt | jq '.mounts[0].slow'",
 	.run = run,
 };

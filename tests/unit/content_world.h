@@ -307,7 +307,7 @@ static inline struct world *world_new(const enum world_codec *codecs, size_t n)
 					      .interrupt = world_interrupt};
 	static char label[] = "test:world";
 	struct world *w = new_of(struct world);
-	w->source = (struct source){&ops, label};
+	w->source = (struct source){.ops = &ops, .label = label};
 	lock_init(&w->lock);
 	condition_init(&w->changed);
 	for (size_t i = 0; i < n; i++)

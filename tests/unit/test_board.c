@@ -134,6 +134,11 @@ static void test_failures(void **state)
 	assert_string_equal(v->failed[0].text, "connection refused");
 	assert_int_equal(v->failed[0].times, 5);
 	assert_string_equal(v->failed[1].text, "evil?[2Jtext");
+	board_failed(
+		b, 0,
+		"blob sha256:728dbb6e40300bbfebed720e59cf62694c6187289bf503c104a4937411a406df: no");
+	auto_free struct board_view *digest = view_of(b);
+	assert_string_equal(digest->failed[0].text, "blob sha256:728dbb6e4030: no");
 	for (int i = 0; i < 20; i++) {
 		snprintf(text, sizeof(text), "failure %d", i);
 		board_failed(b, 0, text);
@@ -142,6 +147,7 @@ static void test_failures(void **state)
 	auto_free struct board_view *full = view_of(b);
 	assert_int_equal(full->n_failed, BOARD_FAILURES_MAX);
 	assert_int_equal(strlen(full->failed[0].text), BOARD_TEXT_MAX - 1);
+	assert_memory_equal(full->failed[0].text, "...xx", 5);
 	assert_string_equal(full->failed[1].text, "failure 19");
 	free(b);
 }
@@ -163,6 +169,11 @@ static void test_reason(void **state)
 	end_after(b, 5, 1, 1000, 0);
 	auto_free struct board_view *slow = view_of(b);
 	assert_string_equal(slow->slow[0].why, "refused");
+	end_after(b, 6, 2, 5000, 0);
+	end_after(b, 7, 2, 6000, -EIO);
+	auto_free struct board_view *more = view_of(b);
+	assert_string_equal(more->slow[0].why, "no answer in time");
+	assert_string_equal(more->slow[1].why, "waited for its bytes");
 	free(b);
 }
 

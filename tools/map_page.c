@@ -185,6 +185,15 @@ const char map_page_script[] =
 	"  zoom.scrollIntoView({behavior: 'smooth', block: 'nearest'});\n"
 	"}\n"
 	"\n"
+	"// map.html#layer-2 opens the second one.\n"
+	"function openNamed() {\n"
+	"  const named = /^#layer-(\\d+)$/.exec(location.hash);\n"
+	"  const group = named && [...svg.querySelectorAll('g.layer')].find(\n"
+	"    g => data.layers[g.dataset.layer].number + 1 === Number(named[1]));\n"
+	"  if (group) group.dispatchEvent(new MouseEvent('click'));\n"
+	"}\n"
+	"window.addEventListener('hashchange', openNamed);\n"
+	"\n"
 	"canvas.addEventListener('mousemove', event => {\n"
 	"  const i = Math.floor(event.offsetY / cell) * columns + Math.floor(event.offsetX / cell);\n"
 	"  if (event.offsetX < columns * cell && i < shown.chunks.length) showTip(event, describe(shown, i));\n"
@@ -220,5 +229,6 @@ const char map_page_script[] =
 	"  const word = event.target.value.toLowerCase();\n"
 	"  for (const row of body.rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(word);\n"
 	"});\n"
+	"openNamed();\n"
 	"})();\n";
 /* clang-format on */

@@ -247,7 +247,9 @@ static void legend(struct svg *s)
 static void layers(struct svg *s)
 {
 	uint32_t longest_ms = longest_wait(s->map);
-	svg_heading(s, "Layers", "bar length: square root of the compressed size; below each name, its largest directory");
+	svg_heading(s, "Layers",
+		    "bar length: square root of the compressed size; below each name, its largest "
+		    "directory");
 	for (uint32_t i = 0; i < s->map->n_layers; i++)
 		draw_layer(s, i, longest_ms);
 	s->y += 4;
@@ -291,7 +293,7 @@ static void definitions(FILE *out)
 		"<rect class=\"p-gap\" width=\"1.4\" height=\"5\"/></pattern>\n"
 		"<pattern id=\"profile\" width=\"4\" height=\"4\" patternUnits=\"userSpaceOnUse\">"
 		"<rect class=\"p-profile\" width=\"4\" height=\"4\"/>"
-		"<rect class=\"p-gap\" y=\"1.5\" width=\"4\" height=\"1\"/></pattern>\n"
+		"<rect class=\"p-gap\" width=\"1\" height=\"4\"/></pattern>\n"
 		"</defs>\n");
 }
 

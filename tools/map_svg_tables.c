@@ -9,8 +9,8 @@
 #define ROWS	    10
 #define ROW_HEIGHT  20
 #define BAR_LENGTH  64
-#define FILES_WIDTH 560
-#define GAP	    32
+#define FILES_WIDTH 540
+#define GAP	    28
 
 struct row {
 	struct bytes path;
@@ -51,13 +51,11 @@ static void files(const struct svg *s, size_t n, bool by_time)
 	for (size_t i = 0; i < n; i++) {
 		const struct map_file *f = &m->files[i];
 		struct row r = {.path = f->path, .ms = f->wait_ms, .bytes = f->read_bytes};
-		char size[FORMAT_TEXT_MAX];
 		if (by_time)
-			snprintf(r.more, sizeof(r.more), "%s in %u wait%s",
-				 format_size(f->read_bytes, size), f->waits,
+			snprintf(r.more, sizeof(r.more), "%u wait%s", f->waits,
 				 f->waits == 1 ? "" : "s");
 		draw_row(s, SVG_MARGIN, FILES_WIDTH, s->y + ROW_HEIGHT * (double)(i + 1), &r,
-			 longest, by_time, by_time ? 44 : 58);
+			 longest, by_time, by_time ? 49 : 56);
 	}
 }
 
@@ -71,7 +69,7 @@ static void dirs(const struct svg *s, size_t n, bool by_time)
 		const struct map_dir *dir = &m->dirs[i];
 		struct row r = {.path = dir->path, .ms = dir->wait_ms, .bytes = dir->read_bytes};
 		draw_row(s, x, SVG_RIGHT - x, s->y + ROW_HEIGHT * (double)(i + 1), &r, longest,
-			 by_time, 23);
+			 by_time, 27);
 	}
 }
 

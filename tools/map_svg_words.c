@@ -54,7 +54,7 @@ void svg_bytes(FILE *out, struct bytes name, unsigned max)
 	BUG_ON(fclose(printable));
 	count = count_characters(text, n);
 	/* What is left of one that is too long: its end says more. */
-	first = max && count > max ? max / 3 : count;
+	first = max && count > max ? max / 5 : count;
 	last = max && count > max ? count - (max - 1 - first) : count;
 	for (size_t i = 0; i < n; at++) {
 		size_t len = character_len(text + i, n - i);

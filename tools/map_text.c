@@ -12,7 +12,11 @@
 
 #define FILES_SHOWN 8
 #define BAR_MIN	    10u
-#define FIXED	    52u /* columns of a line beside the bar */
+#define BAR_MAX	    160
+
+/* What stands beside the bar, and how wide it is; the last ones go first where there is no room. */
+enum column { COLUMN_NAME, COLUMN_SIZE, COLUMN_SHARES, COLUMN_WAITED, COLUMN_COUNT };
+static const unsigned column_widths[COLUMN_COUNT] = {13, 11, 14, 11};
 
 enum cell { CELL_ABSENT, CELL_HERE, CELL_READ, CELL_WAITED, CELL_COUNT };
 
@@ -20,7 +24,7 @@ struct look {
 	FILE *out;
 	const char *cells[CELL_COUNT];
 	const char *colours[CELL_COUNT], *plain, *dim;
-	unsigned width, bar;
+	unsigned bar, columns;
 	bool utf8;
 };
 
@@ -29,7 +33,8 @@ static struct look look_of(FILE *out, unsigned width, bool colours, bool utf8)
 	static const char *const wide[] = {"░", "▒", "█", "█"};
 	static const char *const ascii[] = {".", "-", "#", "!"};
 	static const char *const sgr[] = {"\033[2m", "\033[36m", "\033[34m", "\033[31m"};
-	struct look k = {.out = out, .width = width, .utf8 = utf8, .plain = "", .dim = ""};
+	struct look k = {.out = out, .utf8 = utf8, .plain = "", .dim = "", .columns = COLUMN_COUNT};
+	unsigned beside = 0;
 	for (unsigned i = 0; i < CELL_COUNT; i++) {
 		k.cells[i] = utf8 ? wide[i] : ascii[i];
 		k.colours[i] = colours ? sgr[i] : "";
@@ -41,7 +46,11 @@ static struct look look_of(FILE *out, unsigned width, bool colours, bool utf8)
 		k.plain = "\033[m";
 		k.dim = "\033[2m";
 	}
-	k.bar = width > FIXED + BAR_MIN ? width - FIXED : BAR_MIN;
+	for (unsigned i = 0; i < COLUMN_COUNT; i++)
+		beside += column_widths[i];
+	while (k.columns > 1 && beside + BAR_MIN > width)
+		beside -= column_widths[--k.columns];
+	k.bar = width > beside + BAR_MIN ? min_of(width - beside, (unsigned)BAR_MAX) : BAR_MIN;
 	return k;
 }
 
@@ -94,13 +103,28 @@ static void draw_layer(const struct look *k, const struct map *m, const struct m
 	double whole = l->blob_size ? (double)l->blob_size : 1;
 	fprintf(k->out, "%3u %.8s ", l->number + 1, l->name);
 	draw_bar(k, m, l);
-	fprintf(k->out, " %10s", format_size(l->blob_size, size));
-	if (l->known)
+	if (k->columns > COLUMN_SIZE)
+		fprintf(k->out, " %10s", format_size(l->blob_size, size));
+	if (k->columns > COLUMN_SHARES && l->known)
 		fprintf(k->out, " %4.0f %% %4.0f %%", 100 * (double)l->stored_bytes / whole,
 			100 * (double)l->read_bytes / whole);
-	else
-		fprintf(k->out, "  not indexed");
-	fprintf(k->out, " %10s\n", l->waits ? map_duration(l->wait_ms, wait) : "-");
+	else if (k->columns > COLUMN_SHARES)
+		fprintf(k->out, "   not indexed");
+	if (k->columns > COLUMN_WAITED)
+		fprintf(k->out, " %10s", l->waits ? map_duration(l->wait_ms, wait) : "-");
+	fputc('\n', k->out);
+}
+
+static void draw_columns(const struct look *k)
+{
+	fprintf(k->out, "    LAYER    %*s", (int)k->bar, "");
+	if (k->columns > COLUMN_SIZE)
+		fprintf(k->out, " %10s", "SIZE");
+	if (k->columns > COLUMN_SHARES)
+		fprintf(k->out, " %6s %6s", "HERE", "READ");
+	if (k->columns > COLUMN_WAITED)
+		fprintf(k->out, " %10s", "WAITED");
+	fputc('\n', k->out);
 }
 
 /* --- lines --- */
@@ -127,19 +151,13 @@ static void draw_head(const struct look *k, const struct map *m)
 static void draw_legend(const struct look *k)
 {
 	static const char *const words[] = {"not here", "in the store", "read", "waited for"};
-	fputs("    ", k->out);
 	for (unsigned i = 0; i < CELL_COUNT; i++)
-		fprintf(k->out, "%s%s%s %s", k->colours[i], k->cells[i], k->plain, words[i]),
-			fputs(i + 1 < CELL_COUNT ? "   " : "\n", k->out);
-	fprintf(k->out, "    %sbar length: square root of the compressed size%s\n", k->dim,
-		k->plain);
-}
-
-/* Cut behind so many columns, where a column is a byte of what format_name writes in ASCII. */
-static void draw_path(const struct look *k, struct bytes path)
-{
-	format_name(k->out, path);
-	fputc('\n', k->out);
+		fprintf(k->out, "%s%s%s%s %s", i ? "   " : "", k->colours[i], k->cells[i], k->plain,
+			words[i]);
+	fprintf(k->out,
+		"\n%sa bar is as long as the square root of the compressed size;\n"
+		"a character shows the most that happened in it%s\n",
+		k->dim, k->plain);
 }
 
 static void draw_files(const struct look *k, const struct map *m)
@@ -156,7 +174,8 @@ static void draw_files(const struct look *k, const struct map *m)
 		fprintf(k->out, "%10s  ",
 			by_time ? map_duration(f->wait_ms, text)
 				: format_size(f->read_bytes, text));
-		draw_path(k, f->path);
+		format_name(k->out, f->path);
+		fputc('\n', k->out);
 	}
 }
 
@@ -164,8 +183,7 @@ void map_text(const struct map *m, FILE *out, unsigned width, bool colours, bool
 {
 	struct look k = look_of(out, width, colours, utf8);
 	draw_head(&k, m);
-	fprintf(out, "%3s %-8s %-*s %10s %6s %6s %10s\n", "", "LAYER", (int)k.bar, "", "SIZE",
-		"HERE", "READ", "WAITED");
+	draw_columns(&k);
 	for (uint32_t i = 0; i < m->n_layers; i++)
 		draw_layer(&k, m, &m->layers[i]);
 	fputc('\n', out);

@@ -256,6 +256,13 @@ static const char *chunks_dir(const struct chunk_table *table, char buf[STORE_PA
 		    : store_layer_dir(&chunk_table_info(table)->blob_digest, buf);
 }
 
+bool chunk_store_there(struct store *s, const struct chunk_table *table)
+{
+	char dir[STORE_PATH_MAX];
+	auto_fd int fd = store_walk(s, chunks_dir(table, dir), false);
+	return fd >= 0 && faccessat(fd, LAYER_MAP, F_OK, 0) == 0;
+}
+
 err_t chunk_store_open(struct store *s, const struct chunk_table *table, struct chunk_store **out,
 		       struct diag *d)
 {

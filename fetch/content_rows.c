@@ -225,8 +225,10 @@ static void run_index(struct content *c, struct slot *slot, struct flight *f)
 	struct diag d = DIAG_INIT;
 	int64_t from_ms = now_ms();
 	bool there = slot_table(slot) != NULL;
+	bool fetches =
+		!there && !store_index_there(c->image->store, INDEX_LAYER, &slot->blob_digest);
 	err_t err = there ? 0 : index_slot(c, slot, &d);
-	if (!there)
+	if (fetches)
 		trace_fetched(c, &(struct trace_fetched){.from_ms = from_ms,
 							 .bytes = err ? 0 : slot->blob_size,
 							 .slot = (uint32_t)(slot - c->slots),

@@ -126,6 +126,8 @@ struct chunk_table;
 err_t chunk_store_open(struct store *s, const struct chunk_table *table, struct chunk_store **out,
 		       struct diag *d) must_check;
 void chunk_store_close(struct chunk_store **cs);
+/* chunk_store_there - whether the store has files for these chunks, without making them. */
+bool chunk_store_there(struct store *s, const struct chunk_table *table);
 /*
  * chunk_store_read - bytes [off, off + n) of a stored chunk into p
  * Believed only after the chunk's XXH3 has matched once in this process; a mismatch is punched out,

@@ -285,7 +285,7 @@ static int run(const struct command *self, int argc, char **argv)
 	uint64_t budget = CONTENT_BUDGET_S;
 	char **operands;
 	const struct option_row rows[] = {
-		{'o', NULL, OPT_LIST, &list, "LIST", "mount options, see above"},
+		{'o', NULL, OPT_LIST, &list, "LIST", "mount options, see below"},
 		{'f', "foreground", OPT_FLAG, &m.foreground, NULL,
 		 "stay, and log to standard error"},
 		{0, "log", OPT_STRING, &m.log, "FILE", "log to a file, not to syslog"},

@@ -6,6 +6,7 @@
 #include "tools/describe.c"
 #include "tools/dispatch.c"
 #include "tools/help.c"
+#include "tools/nearest.c"
 #include "tools/terminal.c"
 
 #include <setjmp.h>

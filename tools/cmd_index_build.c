@@ -122,5 +122,10 @@ const struct command index_build = {
 		"alone. --output oci:DIR keeps the artifact of any image in a layout, to be "
 		"copied\n"
 		"beside the image later.",
+	.examples = "imgfs index build docker.io/library/python:3.12\n"
+		    "# of a layout, and into it\n"
+		    "imgfs index build oci:/srv/images/app:1\n"
+		    "# to be copied beside the image later\n"
+		    "imgfs index build --output oci:app-index example.com/app:1",
 	.run = run,
 };

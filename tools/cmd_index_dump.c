@@ -104,5 +104,8 @@ const struct command index_dump_command = {
 	.details = "An operand that begins with '/' or '.', or that is a file, is read as an index "
 		   "file.\n"
 		   "Indexes that the store has not are built first.",
+	.examples = "imgfs index dump docker.io/library/alpine\n"
+		    "# the lowest layer\n"
+		    "imgfs index dump --layer 0 docker.io/library/alpine",
 	.run = run,
 };

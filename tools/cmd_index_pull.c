@@ -92,5 +92,6 @@ const struct command index_pull = {
 		   "proves its structure. Which index is taken is decided as for 'imgfs mount'. A "
 		   "store\n"
 		   "that can not keep it is an error here.",
+	.examples = "imgfs index pull --trust-key publish.pem registry.example.com/app:1",
 	.run = run,
 };

@@ -127,5 +127,9 @@ const struct command index_push = {
 		"image is written to its repository (or layout); the image stays as it is. Others\n"
 		"use it when they trust it: see 'imgfs mount --help', --trust-key, --index and\n"
 		"--trust-index.",
+	.examples = "imgfs index push --sign-key publish.key registry.example.com/app:2\n"
+		    "# what the release before has published need not be read again\n"
+		    "imgfs index push --sign-key publish.key --trust-key publish.pem \\\n"
+		    "    --base registry.example.com/app:1 registry.example.com/app:2",
 	.run = run,
 };

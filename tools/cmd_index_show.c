@@ -285,5 +285,7 @@ const struct command index_show = {
 		   "'published'\n"
 		   "is what travels: packed now from an index of the store, else as the published\n"
 		   "index says that would be used; each part with its share of the layer's blob.",
+	.examples = "imgfs index show docker.io/library/python:3.12\n"
+		    "imgfs index show --json registry.example.com/app:1",
 	.run = run,
 };

@@ -353,5 +353,8 @@ const struct command index_verify = {
 		"merged tree in the same way. What is proven so is kept. FILE, an operand that\n"
 		"begins with '/' or '.' or that is a file: every invariant of index/FORMAT.md is\n"
 		"checked. A mismatch gives exit code 6.",
+	.examples = "imgfs index verify docker.io/library/python:3.12\n"
+		    "# a published index, before it is trusted\n"
+		    "imgfs index verify --trust-index any registry.example.com/app:1",
 	.run = run,
 };

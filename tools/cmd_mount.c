@@ -386,7 +386,7 @@ static int run(const struct command *self, int argc, char **argv)
 	auto_free char *authfile = NULL;
 	char **operands;
 	const struct option_row rows[] = {
-		{'o', NULL, OPT_LIST, &w.list, "LIST", "mount options, see above"},
+		{'o', NULL, OPT_LIST, &w.list, "LIST", "mount options, see below"},
 		{'f', "foreground", OPT_FLAG, &m.foreground, NULL,
 		 "stay, and log to standard error"},
 		{0, "log", OPT_STRING, &m.log, "FILE", "log to a file, not to syslog"},
@@ -436,5 +436,12 @@ const struct command cmd_mount = {
 		"  nonempty                    mount on a directory that is not empty\n"
 		"  read_ahead=KIB              read-ahead of the kernel (root only; 4 to 16384)\n"
 		"  context=..., fscontext=..., defcontext=..., rootcontext=...   SELinux",
+	.examples = "imgfs mount docker.io/library/python:3.12 /mnt\n"
+		    "# everything, while nobody else reads; reads wait for a network that is away\n"
+		    "imgfs mount --fill idle --on-error wait docker.io/library/python:3.12 /mnt\n"
+		    "# the index that was published beside the image, signed by this key\n"
+		    "imgfs mount --trust-key publish.pem registry.example.com/app:1 /mnt\n"
+		    "# in the foreground, for this user alone\n"
+		    "imgfs mount -f -o noallow_other oci:/srv/images/app:1 /mnt",
 	.run = run,
 };

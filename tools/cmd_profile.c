@@ -108,6 +108,7 @@ static const struct command profile_show = {
 	.summary = "Print what a mount of the image would fetch before it is asked for",
 	.details = "One line a range of a file, in the order in which they are fetched: OFFSET "
 		   "LENGTH /PATH.",
+	.examples = "imgfs profile show docker.io/library/python:3.12",
 	.run = run_show,
 };
 
@@ -118,6 +119,11 @@ static const struct command profile_set = {
 	.details =
 		"A start that reads something else replaces it again, unless it was mounted with\n"
 		"--no-profile, which replays nothing either.",
+	.examples = "# what an application needs first, in the order in which it needs it\n"
+		    "imgfs profile set docker.io/library/python:3.12 start.profile\n"
+		    "# the profile of another image\n"
+		    "imgfs profile show registry.example.com/app:1 | imgfs profile set "
+		    "registry.example.com/app:2 -",
 	.run = run_set,
 };
 
@@ -126,6 +132,7 @@ static const struct command profile_rm = {
 	.synopsis = "REF",
 	.summary = "Forget the profile of an image and of its repository",
 	.details = "The next start from a mount records a new one.",
+	.examples = "imgfs profile rm docker.io/library/python:3.12",
 	.run = run_rm,
 };
 

@@ -81,6 +81,8 @@ static const struct command store_du = {
 		   "pieces of layers that were read; blobs: layers that were streamed for indexing "
 		   "and\n"
 		   "kept compressed. Sizes are those of the disk blocks in use.",
+	.examples = "imgfs store du\n"
+		    "imgfs store du --store /srv/imgfs --json",
 	.run = run_du,
 };
 

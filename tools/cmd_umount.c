@@ -74,5 +74,8 @@ const struct command cmd_umount = {
 	.summary = "Unmount an image and wait for its daemon to end",
 	.details = "Works on mounts whose daemon has died too. Exit status 3: DIR is no mount of "
 		   "imgfs.",
+	.examples = "imgfs umount /mnt\n"
+		    "# although a program still works in it\n"
+		    "imgfs umount -l /mnt",
 	.run = run,
 };

@@ -99,6 +99,8 @@ static void take_blank(struct splitter *s)
 {
 	if (s->has_word) {
 		end_word(s);
+		if (s->out->redirected)
+			free(s->out->words[--s->out->n]);
 		s->out->redirected = false;
 	}
 	s->at++;

@@ -47,18 +47,16 @@ void help_paragraph(FILE *out, const char *text, size_t len, unsigned at, unsign
 
 void help_row(FILE *out, const char *name, const char *text, unsigned column, unsigned width)
 {
-	int n = fprintf(out, "  %s", name);
-	unsigned at = n < 0 ? 0 : (unsigned)n;
+	unsigned at = 2 + (unsigned)strlen(name);
+	fputs("  ", out);
 	if (width < column + TEXT_LEAST) {
-		column = min_of(column, (unsigned)BELOW);
-		fprintf(out, "\n%*s", (int)column, "");
-		at = column;
-	} else if (at + 2 > column) {
-		fputs("  ", out);
-		at += 2;
+		help_paragraph(out, name, strlen(name), 2, 2 + 2, width);
+		at = column = min_of(column, (unsigned)BELOW);
+		fprintf(out, "%*s", (int)column, "");
 	} else {
-		fprintf(out, "%*s", (int)(column - at), "");
-		at = column;
+		unsigned gap = at + 2 > column ? 2 : column - at;
+		fprintf(out, "%s%*s", name, (int)gap, "");
+		at += gap;
 	}
 	help_paragraph(out, text, strlen(text), at, column, width);
 }

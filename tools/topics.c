@@ -56,10 +56,10 @@ static const struct topic_row files[] = {
 	{"~/.config/imgfs/trust", "the same of a user; where it says something about an image, the "
 				  "file in /etc is not asked"},
 	{"/run/imgfs", "records of live mounts of root"},
-	{"/etc/containers/certs.d, /etc/docker/certs.d",
-	 "certificates for single registries, a folder named HOST:PORT each"},
-	{"~/.docker/config.json, $XDG_RUNTIME_DIR/containers/auth.json",
-	 "credentials and credential helpers, as docker and podman keep them"},
+	{"/etc/containers/certs.d", "certificates for single registries, a folder HOST:PORT each; "
+				    "also those in /etc/docker/certs.d"},
+	{"~/.docker/config.json", "credentials and credential helpers, as docker keeps them; also "
+				  "those of podman, containers/auth.json"},
 	{"/etc/fuse.conf", "user_allow_other lets a plain user mount with -o allow_other"},
 	{0},
 };

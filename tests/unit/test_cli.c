@@ -3,8 +3,11 @@
  * and the exit status of each class. What ends the process is run in a child.
  */
 #include "tools/cli.c"
+#include "tools/describe.c"
 #include "tools/dispatch.c"
+#include "tools/help.c"
 #include "tools/nearest.c"
+#include "tools/terminal.c"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -263,6 +266,85 @@ static void help_has_every_row(void **state)
 	assert_non_null(strstr(o.out, "\n  group deep "));
 }
 
+/* -h is help where the command has no other use for it; here it is said in a group's place too. */
+static void short_help(void **state)
+{
+	struct outcome o, same;
+	(void)state;
+	dispatch_to("imgfs sample --help", NULL, &o);
+	dispatch_to("imgfs sample one -h", NULL, &same);
+	assert_int_equal(same.status, 0);
+	assert_string_equal(same.out, o.out);
+	dispatch_to("imgfs group --help", NULL, &o);
+	dispatch_to("imgfs group -h", NULL, &same);
+	assert_string_equal(same.out, o.out);
+	assert_usage_error("imgfs sample -fh",
+			   "imgfs sample: unknown option '-h'; see 'imgfs sample --help'\n");
+}
+
+/* What is known of a command without running it. */
+static void note_command(void *arg, const struct description *d)
+{
+	char *seen = arg;
+	size_t rows = 0;
+	while (d->rows && !option_row_is_last(&d->rows[rows]))
+		rows++;
+	sprintf(seen + strlen(seen), "%s:%zu%s%s ", d->self->name, rows, d->common ? "c" : "",
+		d->commands ? "g" : "");
+}
+
+static void commands_describe_themselves(void **state)
+{
+	char seen[256] = "", copy[] = "group deep deeper", *words[WORDS_MAX];
+	char text[sizeof(copy)];
+	int used;
+	(void)state;
+	split(copy, text, words);
+	describe_tree(table, note_command, seen);
+	assert_string_equal(seen, "sample:5c group:0g group deep:5c ");
+	assert_ptr_equal(describe_find(table, words, 2, &used), &deep);
+	assert_int_equal(used, 2);
+	assert_ptr_equal(describe_find(table, words, 3, &used), &deep);
+	assert_int_equal(used, 2);
+	assert_ptr_equal(describe_find(table, words, 1, &used), &group);
+	assert_null(describe_find(table, words + 1, 2, &used));
+	assert_int_equal(used, 0);
+	assert_ptr_equal(describe_commands(&group), group_table);
+	assert_null(describe_commands(&sample));
+}
+
+/* Texts written for 80 columns in a window of `width`. */
+static void assert_text(unsigned width, const char *text, const char *expected)
+{
+	char *out = NULL;
+	size_t n;
+	FILE *stream = open_memstream(&out, &n);
+	help_text(stream, text, width);
+	fclose(stream);
+	assert_string_equal(out, expected);
+	free(out);
+}
+
+static void texts_fit_the_window(void **state)
+{
+	static const char text[] = "One line of it\nand another.\n\n"
+				   "  short, s    what it does, and\n"
+				   "              more of it\n"
+				   "  alone\n"
+				   "The end.";
+	(void)state;
+	assert_text(80, text,
+		    "One line of it\nand another.\n\n  short, s    what it does, and\n"
+		    "              more of it\n  alone\nThe end.\n");
+	assert_text(33, text,
+		    "One line of it\nand another.\n\n  short, s    what it does, and\n"
+		    "              more of it\n  alone\nThe end.\n");
+	assert_text(28, text,
+		    "One line of it and another.\n\n  short, s\n      what it does, and more\n"
+		    "      of it\n  alone\nThe end.\n");
+	assert_text(1, "a bc", "a\nbc\n");
+}
+
 static void nearest(void **state)
 {
 	static const char *const words[] = {"mount", "umount", "ls", "tree", "stat", "store", NULL};
@@ -373,6 +455,9 @@ int main(void)
 		cmocka_unit_test(usage_errors_are_one_line),
 		cmocka_unit_test(unknown_commands_suggest),
 		cmocka_unit_test(help_has_every_row),
+		cmocka_unit_test(short_help),
+		cmocka_unit_test(commands_describe_themselves),
+		cmocka_unit_test(texts_fit_the_window),
 		cmocka_unit_test(nearest),
 		cmocka_unit_test(a_failure_is_one_line_and_its_class),
 		cmocka_unit_test(lost_output_is_a_failure),

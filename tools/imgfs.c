@@ -3,6 +3,7 @@
  */
 #include "tools/cli.h"
 #include "tools/interrupt.h"
+#include "tools/mount_helper.h"
 #include "tools/version.h"
 
 #include <fcntl.h>
@@ -114,7 +115,8 @@ int main(int argc, char **argv)
 {
 	fill_standard_descriptors();
 	cli_ignore_sigpipe();
-	int status = cli_flush(NULL, run(argc, argv));
+	bool helper = argc && mount_helper_named(argv[0]);
+	int status = cli_flush(NULL, helper ? mount_helper_main(argc, argv) : run(argc, argv));
 	interrupt_end_process();
 	return status;
 }

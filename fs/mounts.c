@@ -71,7 +71,7 @@ static int private_dir(int at, const char *name, bool create)
 	return result;
 }
 
-static char *runtime_path(void)
+char *mounts_runtime_path(void)
 {
 	const char *named = getenv("IMGFS_RUNTIME_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
 
@@ -87,7 +87,7 @@ static char *runtime_path(void)
 /* The directory of records, or -errno. */
 static int mounts_dir(bool create, struct diag *d)
 {
-	auto_free char *path = runtime_path();
+	auto_free char *path = mounts_runtime_path();
 	auto_fd int above = private_dir(AT_FDCWD, path, create);
 	int fd = above < 0 ? above : private_dir(above, "mounts", create);
 
@@ -103,7 +103,7 @@ static int mounts_dir(bool create, struct diag *d)
 
 static err_t record_failed(struct diag *d, err_t err)
 {
-	auto_free char *path = runtime_path();
+	auto_free char *path = mounts_runtime_path();
 
 	return fail_sys(d, ERR_OTHER, err, "record of the mount in %s", path);
 }

@@ -87,6 +87,9 @@ int mounts_find(const struct mounted *mounted, int *pid);
  * timeout_ms. Looks every 10 ms. */
 err_t mounts_wait_gone(int record_fd, int timeout_ms) must_check;
 
+/* mounts_runtime_path - the directory in which mounts/ lies or would lie; the caller frees. */
+char *mounts_runtime_path(void);
+
 /* mounts_clean - remove stale records. */
 void mounts_clean(void);
 

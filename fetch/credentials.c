@@ -2,7 +2,7 @@
  * Which file, which key, which form. A document is searched in the order helper for this host,
  * helper for all hosts, stored secret; the first one that has something ends the search.
  */
-#include "fetch/credentials.h"
+#include "fetch/credentials_priv.h"
 
 #include "fetch/json.h"
 #include "fetch/log.h"
@@ -203,35 +203,30 @@ static err_t search_file(const char *path, bool old_format, const char *host, co
 	return err;
 }
 
-struct place {
-	char *path; /* NULL when the environment does not name it */
-	bool old_format;
-};
-
 static char *join(const char *dir, const char *rest)
 {
 	return dir && *dir ? xasprintf("%s%s", dir, rest) : NULL;
 }
 
-#define PLACES 5
-static void list_places(struct place places[PLACES])
+void credentials_places(struct credential_place places[CREDENTIAL_PLACES])
 {
 	const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
 	const char *docker = getenv("DOCKER_CONFIG"), *runtime = getenv("XDG_RUNTIME_DIR");
+	memset(places, 0, CREDENTIAL_PLACES * sizeof(*places));
 	places[0].path = join(runtime, "/containers/auth.json");
 	places[1].path = xasprintf("/run/containers/%u/auth.json", (unsigned)geteuid());
 	places[2].path = config && *config ? join(config, "/containers/auth.json")
 					   : join(home, "/.config/containers/auth.json");
 	places[3].path = docker && *docker ? join(docker, "/config.json")
 					   : join(home, "/.docker/config.json");
-	places[4] = (struct place){join(home, "/.dockercfg"), true};
+	places[4] = (struct credential_place){join(home, "/.dockercfg"), true};
 }
 
 static void search_places(const char *host, const char *repo, struct credential *out)
 {
-	struct place places[PLACES] = {0};
-	list_places(places);
-	for (size_t i = 0; i < PLACES; i++) {
+	struct credential_place places[CREDENTIAL_PLACES];
+	credentials_places(places);
+	for (size_t i = 0; i < CREDENTIAL_PLACES; i++) {
 		struct diag why = DIAG_INIT;
 		if (places[i].path && credential_is_empty(out)) {
 			err_t err = search_file(places[i].path, places[i].old_format, host, repo,

@@ -45,6 +45,19 @@ bool credential_is_empty(const struct credential *c);
 err_t credentials_find(const char *authfile, const char *host, const char *repo,
 		       struct credential *out, struct diag *d) must_check;
 
+/* One place where credentials are looked for. Nothing in it is secret. */
+struct credential_source {
+	const char *name; /* a path, or "$DOCKER_AUTH_CONFIG" */
+	err_t err; /* 0; -ENOENT: it is not there; -EINVAL: no JSON; -errno: can not be read */
+	bool open_to_others;	    /* its mode lets others read it */
+	size_t n_logins;	    /* hosts and repositories that it holds something for */
+	const char *const *helpers; /* names of the credential helpers that it wants asked */
+	size_t n_helpers;
+};
+typedef void (*credential_source_fn)(void *arg, const struct credential_source *source);
+/* credentials_survey - show every place that credentials_find would look into; no helper is run. */
+void credentials_survey(const char *authfile, credential_source_fn show, void *arg);
+
 /*
  * credentials_parse - the same search in one document
  * @old_format  ~/.dockercfg: the document is what `auths` is elsewhere

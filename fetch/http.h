@@ -85,6 +85,11 @@ err_t http_read_all(struct http_transfer *t, size_t limit, struct buf *out,
 /* http_close - a transfer that is not at its end is aborted. Does not wait. */
 void http_close(struct http_transfer **t);
 
+/* http_proxy_for - the proxy of the environment for this URL (http_proxy, https_proxy, all_proxy;
+ * no_proxy), or NULL: a direct connection, as always to a loopback host. Valid until the
+ * environment changes. */
+const char *http_proxy_for(const struct http_url *url);
+
 /* http_error_is_transient - whether the same request could succeed a moment later. */
 bool http_error_is_transient(err_t err);
 

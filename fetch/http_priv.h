@@ -95,10 +95,6 @@ void http_setup_callbacks(struct http_transfer *t);
 /* http_transfer_free - a transfer the network thread has not, or no longer. */
 void http_transfer_free(struct http_transfer *t);
 
-/* http_proxy_for - the proxy of the environment for this URL (http_proxy, https_proxy, all_proxy;
- * no_proxy), or NULL: a direct connection, as always to a loopback host. Valid until the
- * environment changes. */
-const char *http_proxy_for(const struct http_url *url);
 /*
  * http_proxy_exempts - whether a no_proxy list names the URL's host
  * @list  entries with commas or blanks between them: "*", a name (which stands for those below it

@@ -91,8 +91,11 @@ err_t conf_load_with(const char *system_file, const char *named, const char *ref
 /* conf_free - NULL inside is fine. */
 void conf_free(struct conf **conf);
 
+/* conf_n_settings, conf_setting - all that is in force, in the order of conf_keys. */
 size_t conf_n_settings(const struct conf *conf);
 const struct conf_setting *conf_setting(const struct conf *conf, size_t i);
+/* conf_n_places, conf_place - the files that were looked for, in the order in which they count;
+ * none with --config none. */
 size_t conf_n_places(const struct conf *conf);
 const struct conf_place *conf_place(const struct conf *conf, size_t i);
 

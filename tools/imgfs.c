@@ -7,6 +7,7 @@
 #include "tools/manual.h"
 #include "tools/terminal.h"
 #include "tools/topics.h"
+#include "tools/mount_helper.h"
 #include "tools/version.h"
 
 #include <fcntl.h>
@@ -148,7 +149,8 @@ int main(int argc, char **argv)
 {
 	fill_standard_descriptors();
 	cli_ignore_sigpipe();
-	int status = cli_flush(NULL, run(argc, argv));
+	bool helper = argc && mount_helper_named(argv[0]);
+	int status = cli_flush(NULL, helper ? mount_helper_main(argc, argv) : run(argc, argv));
 	interrupt_end_process();
 	return status;
 }

@@ -19,7 +19,7 @@ SANITIZER_LOG = os.path.join(SCRATCH or "/tmp", "sanitizer.log")
 
 def environment(**more):
     """Of a user without credentials and settings, with sanitizers that report to files."""
-    settings = ("XDG_", "DOCKER_", "REGISTRY_", "SSL_CERT", "http")
+    settings = ("XDG_", "DOCKER_", "REGISTRY_", "SSL_CERT", "http", "IMGFS_STORE", "IMGFS_CONFIG")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(settings)}
     kept["HOME"] = SCRATCH or "/nonexistent"
     for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"):

@@ -20,6 +20,8 @@ struct store;
  * -EPERM (ERR_STORE).
  */
 err_t store_open(const char *dir, struct store **out, struct diag *d) must_check;
+/* store_open_there - the same without making one: -ENOENT (ERR_NOT_FOUND) where there is none. */
+err_t store_open_there(const char *dir, struct store **out, struct diag *d) must_check;
 void store_close(struct store **s);
 const char *store_dir(const struct store *s);
 
@@ -139,6 +141,20 @@ bool chunk_store_complete(struct chunk_store *cs);
 /* store_layers_used - layers that have an index and chunks, the ones that got a chunk last first;
  * returns how many were found, at most `max`. Cost: three system calls a layer of the store. */
 size_t store_layers_used(struct store *s, struct digest *out, size_t max);
+
+/*
+ * Use of an image, by the digest of its manifest: who has it open, and who had it last.
+ * store_use_begin notes the time and gives a descriptor: until it is closed (or the process ends)
+ * the image is in use. store_use_seize - the same for who wants to remove the image: -EBUSY while
+ * it is in use; until it is closed nobody else can begin to use it. Both give -errno where no note
+ * can be made. store_use_last - when it was used last (seconds since 1970), and whether it is in
+ * use; false: nobody has noted a use.
+ */
+int store_use_begin(struct store *s, const struct digest *manifest);
+int store_use_seize(struct store *s, const struct digest *manifest);
+bool store_use_last(struct store *s, const struct digest *manifest, int64_t *when, bool *in_use);
+/* store_use_forget - remove the note that a seized descriptor stands for. */
+void store_use_forget(struct store *s, const struct digest *manifest);
 
 /* For `imgfs store du`: disk use (allocated bytes) by kind. */
 struct store_usage {

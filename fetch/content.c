@@ -318,7 +318,7 @@ static err_t read_step(struct content *c, uint32_t row, uint64_t off, void *p, s
 }
 
 /* What the one word that a reader gets means to a person. */
-static err_t fail_read(struct diag *d, err_t err)
+err_t content_fail_read(struct diag *d, err_t err)
 {
 	switch (err) {
 	case -EBADMSG:
@@ -345,7 +345,7 @@ err_t content_read(struct content *c, uint32_t row, uint64_t off, void *p, size_
 		size_t step = min_of(n, (size_t)READ_STEP);
 		err_t err = read_step(c, row, off, to, step);
 		if (err)
-			return fail_read(d, err);
+			return content_fail_read(d, err);
 		to += step;
 		off += step;
 		n -= step;

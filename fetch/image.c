@@ -5,6 +5,8 @@
 #include "fetch/image_priv.h"
 #include "fetch/layout.h"
 
+#include <unistd.h>
+
 static err_t open_source(struct image *image, struct diag *d)
 {
 	if (image->ref.kind == REF_OCI_LAYOUT)
@@ -46,6 +48,7 @@ err_t image_open(struct store *store, const char *reference, const struct image_
 {
 	struct image *image = new_of(struct image);
 	image->store = store;
+	image->use_fd = -1;
 	if (options)
 		image->options = *options;
 	err_t err = open_image(image, reference, d);
@@ -86,6 +89,8 @@ void image_close(struct image **image_ptr)
 	manifest_fini(&image->manifest);
 	image_config_fini(&image->config);
 	ref_fini(&image->ref);
+	if (image->use_fd >= 0)
+		close(image->use_fd);
 	free(image);
 }
 

@@ -73,6 +73,7 @@ struct image {
 	struct index *tree; /* the image index; owned */
 	/* private: the digest that a verified manifest names (image_resolve.c), the user's choices,
 	 * and the bytes of indexes that the store could not keep (image_layers.c) */
+	int use_fd; /* as long as it is open, nobody removes the image from the store; -1: none */
 	struct digest named_artifact;
 	struct digest untrusted; /* a published index that nothing vouched for; or unset */
 	struct trust *trust;

@@ -7,6 +7,7 @@
 #include "fetch/log.h"
 #include "fetch/manifest_priv.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The store is a cache here: an image can be used without it. */
@@ -273,6 +274,9 @@ static err_t load_documents(struct image *image, const struct platform *wanted, 
 	image->digest = doc->digest;
 	if (image->manifest.artifact.alg)
 		image->named_artifact = image->manifest.artifact;
+	image->use_fd = store_use_begin(image->store, &image->digest);
+	if (image->use_fd < 0)
+		log_debug("store.use_not_noted", "reason=\"%s\"", strerror(-image->use_fd));
 	image->manifest_size = doc->bytes.n;
 	memcpy(image->manifest_type, doc->media_type, sizeof(image->manifest_type));
 	err = image_find_index(image, d);
@@ -281,16 +285,28 @@ static err_t load_documents(struct image *image, const struct platform *wanted, 
 	return err ? err : check_platform(image, wanted, explicit, chosen, d);
 }
 
-/* Written only after everything the tag leads to has been verified. */
+/* Written only after everything the tag leads to has been verified. What a layout or a digest named
+ * is never asked for: `imgfs store ls` shows it. */
 static void record_tag(struct image *image)
 {
-	if (image->ref.kind != REF_REGISTRY || image->ref.digest.alg != DIGEST_NONE ||
-	    !image_may_fetch(image))
+	if (!image_may_fetch(image))
 		return;
 	auto_free char *text = ref_text(&image->ref);
 	err_t err = store_tag_put(image->store, text, &image->top_digest);
 	if (err)
 		log_warn("store.tag_not_kept", "reason=\"%s\"", strerror(-err));
+}
+
+/* What a user may not think of while the network is away. */
+static void say_stored(struct image *image, struct diag *d)
+{
+	struct digest last;
+	auto_free char *text = ref_text(&image->ref);
+	if (!d || d->cls != ERR_NETWORK || !image_may_fetch(image) ||
+	    store_tag_get(image->store, text, &last))
+		return;
+	size_t n = strlen(d->text);
+	snprintf(d->text + n, sizeof(d->text) - n, "; --offline uses what the store has of it");
 }
 
 err_t image_resolve(struct image *image, const struct platform *wanted, bool explicit,
@@ -307,6 +323,7 @@ err_t image_resolve(struct image *image, const struct platform *wanted, bool exp
 		record_tag(image);
 		return 0;
 	}
+	say_stored(image, d);
 	/* Once is enough: most errors of a source start with its label. */
 	if (d && !strstr(d->text, image->source->label)) {
 		auto_free char *text = ref_text(&image->ref);

@@ -46,14 +46,14 @@ static err_t check_link(int at, const char *name)
 	return 0;
 }
 
-static int enter(int at, const char *name, bool last)
+static int enter(int at, const char *name, bool last, bool create)
 {
 	int flags = O_PATH | O_DIRECTORY | O_CLOEXEC | (last ? O_NOFOLLOW : 0);
 	err_t err = last ? 0 : check_link(at, name);
 	if (err && err != -ENOENT)
 		return err;
 	int fd = openat(at, name, flags);
-	if (fd >= 0 || errno != ENOENT)
+	if (fd >= 0 || errno != ENOENT || !create)
 		return fd < 0 ? -errno : fd;
 	if (mkdirat(at, name, 0700) < 0 && errno != EEXIST)
 		return -errno;
@@ -61,8 +61,8 @@ static int enter(int at, const char *name, bool last)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Walk to the store, making what is missing. The last component is never a symlink. */
-static int open_root(const char *dir)
+/* Walk to the store, perhaps making what is missing. The last component is never a symlink. */
+static int open_root(const char *dir, bool create)
 {
 	auto_free char *path = xstrdup(dir);
 	auto_fd int at = open(*path == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -71,7 +71,7 @@ static int open_root(const char *dir)
 	char *save = NULL, *name = strtok_r(path, "/", &save);
 	while (name) {
 		char *next = strtok_r(NULL, "/", &save);
-		int fd = enter(at, name, next == NULL);
+		int fd = enter(at, name, next == NULL, create);
 		if (fd < 0)
 			return fd;
 		close(at);
@@ -105,12 +105,14 @@ static err_t fail_open(struct diag *d, err_t err, const char *dir)
 			    "store %s: must be a directory of uid %u that is closed to others "
 			    "(chmod 700), not reached through others' symlinks",
 			    dir, (unsigned)geteuid());
+	if (err == -ENOENT)
+		return fail(d, ERR_NOT_FOUND, err, "store %s: there is none", dir);
 	return fail_sys(d, ERR_STORE, err, "store %s", dir);
 }
 
-static err_t open_at(struct store *s, const char *dir, struct diag *d)
+static err_t open_at(struct store *s, const char *dir, bool create, struct diag *d)
 {
-	auto_fd int root = open_root(dir);
+	auto_fd int root = open_root(dir, create);
 	if (root < 0)
 		return fail_open(d, root, dir);
 	err_t err = check_ours(root);
@@ -122,7 +124,7 @@ static err_t open_at(struct store *s, const char *dir, struct diag *d)
 		s->dir = realpath(dir, NULL);
 	if (!s->dir)
 		return fail_sys(d, ERR_STORE, -errno, "store %s", dir);
-	if (mkdirat(root, "v1", 0700) < 0 && errno != EEXIST)
+	if (create && mkdirat(root, "v1", 0700) < 0 && errno != EEXIST)
 		return fail_open(d, -errno, dir);
 	s->version_fd = openat(root, "v1", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	err = s->version_fd < 0 ? -errno : check_ours(s->version_fd);
@@ -135,14 +137,14 @@ static err_t open_at(struct store *s, const char *dir, struct diag *d)
 	return 0;
 }
 
-err_t store_open(const char *dir, struct store **out, struct diag *d)
+static err_t open_store(const char *dir, bool create, struct store **out, struct diag *d)
 {
 	auto_free char *chosen = dir && *dir ? xstrdup(dir) : store_default_dir(d);
 	if (!chosen)
 		return -ENOENT;
 	struct store *s = new_of(struct store);
 	s->version_fd = -1;
-	err_t err = open_at(s, chosen, d);
+	err_t err = open_at(s, chosen, create, d);
 	if (err) {
 		store_close(&s);
 		return err;
@@ -150,6 +152,16 @@ err_t store_open(const char *dir, struct store **out, struct diag *d)
 	temp_litter_remove(s);
 	*out = s;
 	return 0;
+}
+
+err_t store_open(const char *dir, struct store **out, struct diag *d)
+{
+	return open_store(dir, true, out, d);
+}
+
+err_t store_open_there(const char *dir, struct store **out, struct diag *d)
+{
+	return open_store(dir, false, out, d);
 }
 
 void store_close(struct store **s)

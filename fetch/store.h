@@ -20,9 +20,9 @@ struct store;
  * -EPERM (ERR_STORE).
  */
 err_t store_open(const char *dir, struct store **out, struct diag *d) must_check;
-/* store_default_dir - the place that store_open chooses for NULL; the caller frees. NULL
- * (ERR_STORE) when HOME is not set. */
-char *store_default_dir(struct diag *d);
+
+/* store_open_there - the same without making one: -ENOENT (ERR_NOT_FOUND) where there is none. */
+err_t store_open_there(const char *dir, struct store **out, struct diag *d) must_check;
 void store_close(struct store **s);
 /* store_default_dir - where store_open looks with NULL; the caller frees. NULL (ERR_STORE) when the
  * environment names no place. */
@@ -171,6 +171,20 @@ struct layer_stored {
  */
 void store_layer_stored(struct store *s, const struct digest *blob, uint64_t size,
 			const struct digest *form, struct layer_stored *out);
+
+/*
+ * Use of an image, by the digest of its manifest: who has it open, and who had it last.
+ * store_use_begin notes the time and gives a descriptor: until it is closed (or the process ends)
+ * the image is in use. store_use_seize - the same for who wants to remove the image: -EBUSY while
+ * it is in use; until it is closed nobody else can begin to use it. Both give -errno where no note
+ * can be made. store_use_last - when it was used last (seconds since 1970), and whether it is in
+ * use; false: nobody has noted a use.
+ */
+int store_use_begin(struct store *s, const struct digest *manifest);
+int store_use_seize(struct store *s, const struct digest *manifest);
+bool store_use_last(struct store *s, const struct digest *manifest, int64_t *when, bool *in_use);
+/* store_use_forget - remove the note that a seized descriptor stands for. */
+void store_use_forget(struct store *s, const struct digest *manifest);
 
 /* For `imgfs store du`: disk use (allocated bytes) by kind. */
 struct store_usage {

@@ -16,6 +16,7 @@ import pytest
 import imgfs as program
 from images import Layout, noise, real_image
 from processes import free_port
+from published import Asked
 
 # pylint: disable=redefined-outer-name
 
@@ -391,6 +392,22 @@ def test_looking_fetches_nothing(imgfs, small):
     assert not imgfs.layer_files("blob", "data", "map")
     assert imgfs.run("cat", small, "/etc/n*").stdout == "small\n"
     assert sum(layer["chunks_bytes"] for layer in imgfs.json("inspect", small)["layers"]) > 0
+
+
+def test_looking_into_a_published_image(registry, real, scratch):
+    """On a machine that has never seen it: a few requests, and a small part of what `skopeo copy` would take."""
+    reference = real("debian")
+    maker = program.Imgfs(scratch / "maker")
+    maker.build(reference)
+    maker.run("index push", reference, timeout=300)
+    size = maker.json("inspect", reference)["size"]
+    for words in (["ls", "-lR"], ["find", "-size", "+100k", "-ls"], ["tree"], ["stat", "/etc/passwd"], ["cat", "/etc/os-release"]):
+        fresh = program.Imgfs(scratch / words[0])
+        with Asked(registry) as asked:
+            fresh.run(words[0], "--trust-index", "any", reference, *words[1:])
+        share, n = asked.bytes / size, len(asked.answered)
+        print(f"{words[0]}: {n} requests, {asked.bytes} bytes, {share:.2%} of {size}")
+        assert n <= 8 and share < 0.005, (words, asked.answered)
 
 
 # ---- inspect

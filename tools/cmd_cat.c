@@ -35,12 +35,12 @@ static int copy_out(struct cat *cat, uint32_t row, uint64_t size, const char *pa
 	return 0;
 }
 
-static int cat_path(struct cat *cat, const char *path)
+static int cat_path(struct cat *cat, char *path)
 {
 	struct diag d = DIAG_INIT;
 	struct inode inode;
 	uint32_t row;
-	int status = look_up(cat->self, cat->tree, path, true, &row);
+	int status = look_up_listed(cat->self, cat->tree, path, true, &row);
 	if (status)
 		return status;
 	index_inode(cat->tree, row, &inode);

@@ -186,14 +186,14 @@ static err_t visit(struct finder *f, uint32_t row, struct bytes name, uint64_t d
 	return visit_below(f, row, depth + 1);
 }
 
-static int find_below(struct finder *f, const char *path)
+static int find_below(struct finder *f, char *path)
 {
 	struct diag d = DIAG_INIT;
-	const char *slash = strrchr(path, '/');
 	uint32_t row;
-	int status = look_up(f->self, f->tree, path, false, &row);
+	int status = look_up_listed(f->self, f->tree, path, false, &row);
 	if (status)
 		return status;
+	const char *slash = strrchr(path, '/');
 	err_t err = buf_append(&f->path, path, strlen(path));
 	f->start_len = f->path.n;
 	if (!err)

@@ -110,9 +110,11 @@ static int find_operands(struct ls *ls, const struct path_list *paths, struct fo
 	out->files.entries = xcalloc(paths->n + 1, sizeof(*out->files.entries));
 	out->dirs.entries = xcalloc(paths->n + 1, sizeof(*out->dirs.entries));
 	for (size_t i = 0; i < paths->n; i++) {
-		struct dir_entry entry = {.name = BYTES_STR(paths->paths[i])};
+		struct dir_entry entry;
 		struct inode inode;
-		int failed = look_up(ls->self, ls->tree, paths->paths[i], follow, &entry.row);
+		int failed =
+			look_up_listed(ls->self, ls->tree, paths->paths[i], follow, &entry.row);
+		entry.name = BYTES_STR(paths->paths[i]);
 		status = status ? status : failed;
 		if (failed)
 			continue;

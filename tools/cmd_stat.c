@@ -146,10 +146,10 @@ static void print_format(const struct stating *s, uint32_t row, const char *path
 	putchar('\n');
 }
 
-static int stat_path(struct stating *s, const char *path)
+static int stat_path(struct stating *s, char *path)
 {
 	uint32_t row;
-	int status = look_up(s->self, s->tree, path, s->follow, &row);
+	int status = look_up_listed(s->self, s->tree, path, s->follow, &row);
 	if (status)
 		return status;
 	if (s->as_json) {

@@ -144,14 +144,15 @@ static err_t draw_directory(struct drawing *t, uint32_t dir, uint64_t level)
 }
 
 /* A path that was typed, which stands by itself. */
-static int draw_root(struct drawing *t, const char *path)
+static int draw_root(struct drawing *t, char *path)
 {
-	struct dir_entry root = {.name = BYTES_STR(path)};
+	struct dir_entry root;
 	struct diag d = DIAG_INIT;
 	struct inode inode;
-	int status = look_up(t->self, t->tree, path, true, &root.row);
+	int status = look_up_listed(t->self, t->tree, path, true, &root.row);
 	if (status)
 		return status;
+	root.name = BYTES_STR(path);
 	index_inode(t->tree, root.row, &inode);
 	err_t err = buf_append(&t->path, path, strlen(path));
 	if (!err) {

@@ -323,6 +323,16 @@ def test_patterns_that_are_names(varied):
     assert varied.ours.run("cat", varied.reference, "/lib/size1", "/lib/size[0]").stdout.encode(errors="surrogateescape")[:1] != b""
 
 
+def test_slash_at_the_end(varied):
+    """A link that a slash follows is the directory that it leads to."""
+    assert varied.bytes("ls", "-l", varied.reference, "/lib64/") == varied.bytes("ls", "-l", varied.reference, "/lib")
+    assert varied.bytes("find", varied.reference, "/lib64/", "-name", "*.so") == varied.bytes("find", varied.reference, "/lib", "-name", "*.so").replace(b"/lib/", b"/lib64/")
+    assert varied.bytes("stat", "-c", "%F %n", varied.reference, "lib64/", "//", "/lib64") == b"directory /lib64\ndirectory /\nsymlink /lib64\n"
+    assert varied.bytes("ls", "-d", varied.reference, "/lib/*/") == b"/lib/deep\n/lib/up\n"
+    done = varied.ours.run("ls", varied.reference, "/etc/passwd/", "/lib/*.so/", check=False)
+    assert done.returncode == 3 and done.stderr.split("\n")[:2] == ["imgfs ls: /lib/*.so: nothing in the image matches", "imgfs ls: /etc/passwd/: is not a directory"]
+
+
 def test_ls_of_several(varied):
     done = varied.ours.run("ls", varied.reference, "/lib64/deep", "/etc", "/etc/passwd", "/nope", "lib/up", check=False)
     assert done.returncode == 3 and "/nope: no such file" in done.stderr

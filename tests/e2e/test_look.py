@@ -79,7 +79,7 @@ class Both:
         ours = self.bytes("find", self.reference, *starts, *[word.replace("ROOT", "") for word in words])
         theirs = [word.replace("ROOT", self.root) for word in words]
         done = subprocess.run(["find", *[self.root + start.rstrip("/") for start in starts], *theirs], capture_output=True, check=True,
-                              env={**os.environ, "LC_ALL": "C.UTF-8"})
+                              env={**os.environ, "LC_ALL": "C.UTF-8", "TZ": "UTC"})
         said = re.sub(re.escape(os.fsencode(self.root)) + rb"(/?)", lambda found: found.group(1) or b"/", done.stdout)
         return sorted(re.split(rb"[\n\0]", ours)), sorted(re.split(rb"[\n\0]", said))
 
@@ -125,7 +125,7 @@ LOGIC = ["", "-true", "-false", "! -true", "! ! -name *.so", "-not -type d", "-t
          "-name lib -prune -o -name *.so -print", "-name lib -prune -o -type f", "-name lib -prune", "-type f -name a.so -print -o -name b.so -print", "-name a.so , -name b.so -print",
          "-type f -a ( -name a.so -or -name B.SO ) -and ! -empty", "-maxdepth 1", "-mindepth 2 -maxdepth 2", "-maxdepth 0", "-mindepth 3 -type d", "-type d -name deep -prune -o -name *.so*",
          "-name a.so -print -print", "( ( ( -name er ) ) )", "! ( -type d -o -type f )", "-mindepth 2 -name lib -prune -o -name er"]
-FORMATS = [r"-type f -printf %p|%f|%h|%P|%s|%m|%M|%n|%y|%d|%U|%G\n", r"-type l -printf %p->%l\n", r"-type f -printf %T@,%TY-%Tm-%Td,%TT,%Tj\n", r"-type f -printf [%10s][%-10s][%08s][%5m]\t%%\101\n",
+FORMATS = [r"-type f -printf %p|%f|%h|%P|%s|%m|%M|%n|%y|%d|%U|%G\n", r"-type l -printf %p->%l\n", r"-type f -printf %T@,%TY-%Tm-%Td,%TT,%Tj,%T+,%TF,%Ta,%TB,%TS,%TH:%TM\n", r"-type f -printf [%10s][%-10s][%08s][%5m]\t%%\101\n",
            r"-name er -printf %H:%P:%h:%f\n", "-type f -print0"]
 
 

@@ -405,7 +405,10 @@ def test_cat_of_patterns(varied):
 def test_looking_fetches_nothing(imgfs, small):
     """With the index there, names and attributes cost no byte of a layer: no chunk, no kept blob."""
     imgfs.build(small)
+    assert [layer["blob_kept"] for layer in imgfs.json("inspect", small)["layers"]] == [True] * 3
+    assert imgfs.run("inspect", small).stdout.count("  whole  ") == 3
     imgfs.keep_only_indexes()
+    assert "  whole  " not in imgfs.run("inspect", small).stdout
     for words in (["ls", "-lR", small], ["tree", small], ["find", small, "-size", "+1k"], ["stat", small, "/data/large"], ["inspect", small]):
         imgfs.run(*words)
     assert not imgfs.layer_files("blob", "data", "map")

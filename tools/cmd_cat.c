@@ -35,12 +35,12 @@ static int copy_out(struct cat *cat, uint32_t row, uint64_t size, const char *pa
 	return 0;
 }
 
-static int cat_path(struct cat *cat, const char *path)
+static int cat_path(struct cat *cat, char *path)
 {
 	struct diag d = DIAG_INIT;
 	struct inode inode;
 	uint32_t row;
-	int status = look_up(cat->self, cat->tree, path, true, &row);
+	int status = look_up_listed(cat->self, cat->tree, path, true, &row);
 	if (status)
 		return status;
 	index_inode(cat->tree, row, &inode);
@@ -101,13 +101,10 @@ const struct command cmd_cat = {
 	.name = "cat",
 	.synopsis = "REF PATH...",
 	.summary = "Write the contents of files of an image to standard output",
-	.details = "Symlinks are followed inside the image. A PATH that holds *, ? or [ is a "
-		   "pattern, as\n"
-		   "for 'imgfs ls'. Only what is written is fetched, and every byte is verified "
-		   "before it\n"
-		   "is written. When a file fails, the others are still written, and the exit "
-		   "status is\n"
-		   "that of the first failure.",
+	.details = "Symlinks are followed inside the image. PATH may be a pattern, as for 'imgfs\n"
+		   "ls'. Only what is written is fetched, and every byte is verified before it is\n"
+		   "written. When a file fails, the others are still written, and the exit status\n"
+		   "is that of the first failure.",
 	.examples = "imgfs cat docker.io/library/alpine /etc/os-release\n"
 		    "imgfs cat alpine '/etc/apk/keys/*.pub'\n"
 		    "# a program for another processor\n"

@@ -97,11 +97,10 @@ static int split_words(const struct command *self, int argc, char **argv, struct
 		if (is_unknown_test(argv[i]))
 			return unknown_test(self, argv[i]);
 		if (out->n_tests && argv[i][0] != '-')
-			return cli_usage_error(
-				self,
-				"'%s' stands behind the tests: paths come before them, "
-				"and patterns need quotes",
-				argv[i]);
+			return cli_usage_error(self,
+					       "'%s' stands behind the tests: the reference and "
+					       "paths come before them, patterns need quotes",
+					       argv[i]);
 		out->others[out->n_others++] = argv[i];
 	}
 	return 0;
@@ -187,14 +186,14 @@ static err_t visit(struct finder *f, uint32_t row, struct bytes name, uint64_t d
 	return visit_below(f, row, depth + 1);
 }
 
-static int find_below(struct finder *f, const char *path)
+static int find_below(struct finder *f, char *path)
 {
 	struct diag d = DIAG_INIT;
-	const char *slash = strrchr(path, '/');
 	uint32_t row;
-	int status = look_up(f->self, f->tree, path, false, &row);
+	int status = look_up_listed(f->self, f->tree, path, false, &row);
 	if (status)
 		return status;
+	const char *slash = strrchr(path, '/');
 	err_t err = buf_append(&f->path, path, strlen(path));
 	f->start_len = f->path.n;
 	if (!err)
@@ -294,11 +293,9 @@ const struct command cmd_find = {
 	.synopsis = "[--json] REF [PATH...] [TEST...]",
 	.summary = "Search an image for files by name, type, size and other attributes",
 	.details =
-		"Nothing of the files is fetched. Every file below the paths is tested, "
-		"directories\n"
-		"in order of their names; symlinks are not followed. Tests and actions are those "
-		"of\n"
-		"find(1):\n"
+		"Nothing of the files is fetched. Every file below the paths is tested,\n"
+		"directories in order of their names; symlinks are not followed. Tests and\n"
+		"actions are those of find(1):\n"
 		"  -name, -iname, -path, -ipath, -lname, -ilname PATTERN\n"
 		"  -type LETTERS (f,d,l,b,c,p,s)     -perm MODE, -MODE (all of), /MODE (any of)\n"
 		"  -size [+-]N[cwbkMG]     -empty    -links, -uid, -gid [+-]N    -user, -group N\n"
@@ -306,10 +303,10 @@ const struct command cmd_find = {
 		"  -samefile PATH    -true    -false    -maxdepth, -mindepth N\n"
 		"  ( ... )   ! TEST   TEST TEST   TEST -o TEST   TEST , TEST\n"
 		"  -print   -print0   -ls   -printf FORMAT   -prune   -quit\n"
-		"Sizes are rounded up to their unit, as find(1) does: -size -1M finds empty files\n"
-		"only, -size -1000k what is smaller. In -printf, %p %f %h %H %P %l are names, %s "
-		"%m %M\n"
-		"%U %G %n %y %d %i %t %T@ %TY... attributes; %i is a number of this image.",
+		"Sizes are rounded up to their unit, as find(1) does: -size -1M finds empty\n"
+		"files only, -size -1000k what is smaller. In -printf, %p %f %h %H %P %l are\n"
+		"names, %s %m %M %U %G %n %y %d %i %t %T@ %TY... attributes; %i is a number of\n"
+		"this image.",
 	.examples = "imgfs find docker.io/library/python:3.12 -name '*.so' -size +1M\n"
 		    "# what runs with the rights of another user\n"
 		    "imgfs find alpine -type f -perm /6000 -ls\n"

@@ -258,17 +258,13 @@ const struct command cmd_inspect = {
 	.name = "inspect",
 	.synopsis = "[--json | --raw | --config] REF",
 	.summary = "Show manifest, config and layers of an image",
-	.details = "No layer is read. Each has a state: 'proven' (the store has an index that was "
-		   "built\n"
-		   "or proven here), 'bound', 'signed' or 'hint' (a published index would be used, "
-		   "and\n"
-		   "why it is trusted), or 'unindexed'. STORED is the share of the layer's bytes "
-		   "that the\n"
-		   "local store has decoded, or 'whole'. Layers are numbered from 0, the lowest "
-		   "one; the\n"
-		   "history names the layer that a step made. On a terminal, long lines of the "
-		   "history\n"
-		   "and digests are cut to its width.",
+	.details =
+		"No layer is read. Each has a state: 'proven' (the store has an index that was\n"
+		"built or proven here), 'bound', 'signed' or 'hint' (a published index would be\n"
+		"used, and why it is trusted), or 'unindexed'. STORED is the share of the\n"
+		"layer's bytes that the local store has decoded, or 'whole'. Layers are\n"
+		"numbered from 0, the lowest one; the history names the layer that a step made.\n"
+		"On a terminal, long lines of the history and digests are cut to its width.",
 	.examples = "imgfs inspect docker.io/library/python:3.12\n"
 		    "imgfs inspect --json alpine | jq -r '.config.env[]'\n"
 		    "# what the layers weigh\n"

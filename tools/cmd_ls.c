@@ -110,9 +110,11 @@ static int find_operands(struct ls *ls, const struct path_list *paths, struct fo
 	out->files.entries = xcalloc(paths->n + 1, sizeof(*out->files.entries));
 	out->dirs.entries = xcalloc(paths->n + 1, sizeof(*out->dirs.entries));
 	for (size_t i = 0; i < paths->n; i++) {
-		struct dir_entry entry = {.name = BYTES_STR(paths->paths[i])};
+		struct dir_entry entry;
 		struct inode inode;
-		int failed = look_up(ls->self, ls->tree, paths->paths[i], follow, &entry.row);
+		int failed =
+			look_up_listed(ls->self, ls->tree, paths->paths[i], follow, &entry.row);
+		entry.name = BYTES_STR(paths->paths[i]);
 		status = status ? status : failed;
 		if (failed)
 			continue;
@@ -209,19 +211,15 @@ const struct command cmd_ls = {
 	.synopsis = "[-alRhdF1Str] [--color WHEN] [--json] REF [PATH...]",
 	.summary = "List directories of an image",
 	.details =
-		"Nothing of the files is fetched. Names are sorted by their bytes, in columns on "
-		"a\n"
-		"terminal. Owners are numbers, times are UTC. Without -a, names that begin with a "
-		"dot\n"
-		"are left out; '.' and '..' are never listed. A PATH that holds *, ? or [ is a "
-		"pattern\n"
-		"inside the image, ** stands for any number of directories: quote it, so that the\n"
-		"shell does not take it. A PATH that is a symlink is followed, but with -l, -F or "
-		"-d.\n"
-		"Colours are those of LS_COLORS; NO_COLOR turns them off. On a terminal, control\n"
-		"characters and bytes that are not UTF-8 are shown as \\ooo, a backslash as \\\\; "
-		"into\n"
-		"a pipe or a file names go as they are.",
+		"Nothing of the files is fetched. Names are sorted by their bytes, in columns\n"
+		"on a terminal. Owners are numbers, times are UTC. Without -a, names that begin\n"
+		"with a dot are left out; '.' and '..' are never listed. A PATH that is a\n"
+		"symlink is followed, but with -l, -F or -d.\n"
+		"A PATH that holds *, ? or [ is a pattern inside the image, where ** stands for\n"
+		"any number of directories: quote it, so that the shell does not take it.\n"
+		"Colours are those of LS_COLORS; NO_COLOR turns them off. On a terminal,\n"
+		"control characters and bytes that are not UTF-8 are shown as \\ooo, a backslash\n"
+		"as \\\\; into a pipe or a file names go as they are.",
 	.examples = "imgfs ls -l docker.io/library/alpine /etc\n"
 		    "# the largest libraries first\n"
 		    "imgfs ls -lhS docker.io/library/python:3.12 '/usr/lib/*/*.so*'\n"

@@ -146,10 +146,10 @@ static void print_format(const struct stating *s, uint32_t row, const char *path
 	putchar('\n');
 }
 
-static int stat_path(struct stating *s, const char *path)
+static int stat_path(struct stating *s, char *path)
 {
 	uint32_t row;
-	int status = look_up(s->self, s->tree, path, s->follow, &row);
+	int status = look_up_listed(s->self, s->tree, path, s->follow, &row);
 	if (status)
 		return status;
 	if (s->as_json) {
@@ -225,17 +225,14 @@ const struct command cmd_stat = {
 	.name = "stat",
 	.synopsis = "[-L] [-c FORMAT | --json] REF PATH...",
 	.summary = "Show all that is known about files of an image",
-	.details = "Without -L, symlinks are not followed. A PATH that holds *, ? or [ is a "
-		   "pattern, as for\n"
-		   "'imgfs ls'. Layers are numbered from 0, the lowest one. Control characters and "
-		   "bytes\n"
-		   "that are not UTF-8 are shown as \\ooo, a backslash as \\\\; -c does that on a "
-		   "terminal\n"
-		   "only. In FORMAT, %n is the path, %N with the target of a symlink, %s size, %a "
-		   "and %A\n"
-		   "mode, %u %g owner, %h links, %F type, %y and %Y time, %t:%T device, %i a "
-		   "number of this\n"
-		   "image.",
+	.details =
+		"Without -L, symlinks are not followed. PATH may be a pattern, as for 'imgfs\n"
+		"ls'. Layers are numbered from 0, the lowest one. Control characters and bytes\n"
+		"that are not UTF-8 are shown as \\ooo, a backslash as \\\\; -c does that on a\n"
+		"terminal only.\n"
+		"In FORMAT, %n is the path, %N with the target of a symlink, %s size, %a and %A\n"
+		"mode, %u %g owner, %h links, %F type, %y and %Y time, %t:%T device, %i a\n"
+		"number of this image.",
 	.examples = "imgfs stat docker.io/library/alpine /etc/passwd\n"
 		    "# which layer a program comes from\n"
 		    "imgfs stat -L python:3.12 /usr/local/bin/python3\n"

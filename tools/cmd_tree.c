@@ -18,7 +18,7 @@
 struct drawing {
 	const struct command *self;
 	const struct index *tree;
-	uint64_t level_max; /* 0: no limit */
+	uint64_t level_max; /* at least 1 */
 	bool hidden, dirs_only, sizes, human, sums, colours;
 	uint64_t *below; /* with --du: by row of a directory, the sizes of all files in and below it
 			  */
@@ -110,7 +110,7 @@ static err_t draw_entry(struct drawing *t, const struct dir_entry *entry, bool l
 	fputs(last ? "└── " : "├── ", stdout);
 	draw_name(t, entry, &inode);
 	count(t, &inode);
-	if (S_ISDIR(inode.mode) && (!t->level_max || level < t->level_max)) {
+	if (S_ISDIR(inode.mode) && level < t->level_max) {
 		err = buf_append(&t->prefix, column, strlen(column));
 		if (!err)
 			err = draw_directory(t, entry->row, level + 1);
@@ -144,14 +144,15 @@ static err_t draw_directory(struct drawing *t, uint32_t dir, uint64_t level)
 }
 
 /* A path that was typed, which stands by itself. */
-static int draw_root(struct drawing *t, const char *path)
+static int draw_root(struct drawing *t, char *path)
 {
-	struct dir_entry root = {.name = BYTES_STR(path)};
+	struct dir_entry root;
 	struct diag d = DIAG_INIT;
 	struct inode inode;
-	int status = look_up(t->self, t->tree, path, true, &root.row);
+	int status = look_up_listed(t->self, t->tree, path, true, &root.row);
 	if (status)
 		return status;
+	root.name = BYTES_STR(path);
 	index_inode(t->tree, root.row, &inode);
 	err_t err = buf_append(&t->path, path, strlen(path));
 	if (!err) {
@@ -202,7 +203,7 @@ static int draw(struct drawing *t, char **typed)
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct common_options common = {0};
-	struct drawing t = {.self = self};
+	struct drawing t = {.self = self, .level_max = UINT64_MAX};
 	struct cli_image ci;
 	enum colour_when when = COLOUR_AUTO;
 	const char *colour = NULL;
@@ -223,6 +224,8 @@ static int run(const struct command *self, int argc, char **argv)
 	int n = cli_parse(self, argc, argv, rows, &common, &operands);
 	if (n < 1)
 		return cli_usage_error(self, "a reference is missing");
+	if (!t.level_max)
+		return cli_usage_error(self, "-L takes 1 or more");
 	if (colour && !terminal_colour_when(colour, &when))
 		return cli_usage_error(self, "--color takes auto, always or never, not '%s'",
 				       colour);
@@ -247,13 +250,12 @@ const struct command cmd_tree = {
 	.name = "tree",
 	.synopsis = "[-adsh] [-L N] [--du] [--color WHEN] REF [PATH...]",
 	.summary = "Draw the directories of an image as a tree",
-	.details = "Nothing of the files is fetched. Names stand in bytewise order; control "
-		   "characters\n"
-		   "and bytes that are not UTF-8 are shown as \\ooo, a backslash as \\\\. Without "
-		   "-a, names\n"
-		   "that begin with a dot are left out. PATH may be a pattern, as for 'imgfs ls'. "
-		   "The last\n"
-		   "line counts what was drawn; with -s or -h it adds the sizes up.",
+	.details =
+		"Nothing of the files is fetched. Names stand in bytewise order; control\n"
+		"characters and bytes that are not UTF-8 are shown as \\ooo, a backslash as \\\\.\n"
+		"Without -a, names that begin with a dot are left out. PATH may be a pattern,\n"
+		"as for 'imgfs ls'. The last line counts what was drawn; with -s, -h or --du it\n"
+		"adds the sizes up.",
 	.examples = "imgfs tree -L 2 docker.io/library/alpine\n"
 		    "# where the space goes\n"
 		    "imgfs tree -d -h --du -L 2 docker.io/library/python:3.12 /usr\n"

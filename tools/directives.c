@@ -148,24 +148,25 @@ static void put_minor(const struct put *p)
 	fprintf(p->out, "%" PRIx32, p->c->inode.rdev_minor);
 }
 
-/* %T@ has a fraction of ten digits in find(1); others are letters of strftime(3). */
+#define TIME_LETTERS "+YmdHMSTFjabAB" /* letters of strftime(3), and + for day and time */
+#define TIME_FORMATS "%F+%T\n%Y\n%m\n%d\n%H\n%M\n%S\n%T\n%F\n%j\n%a\n%b\n%A\n%B\n"
+
+/* %T@ and whatever shows seconds has a fraction of ten digits in find(1). */
 static void put_time_part(const struct put *p)
 {
-	static const char full[] = "%Y-%m-%d+%H:%M:%S";
-	char format[] = {'%', p->more, '\0'}, text[100];
+	char text[300];
 	time_t seconds = p->c->inode.mtime;
 	struct tm tm;
-	if (p->more == '@') {
+	if (p->more == '@' || !gmtime_r(&seconds, &tm) ||
+	    !strftime(text, sizeof(text), TIME_FORMATS, &tm)) {
 		fprintf(p->out, "%" PRId64 ".%09" PRIu32 "0", p->c->inode.mtime,
 			p->c->inode.mtime_ns);
 		return;
 	}
-	if (!gmtime_r(&seconds, &tm) ||
-	    !strftime(text, sizeof(text), p->more == '+' ? full : format, &tm)) {
-		fprintf(p->out, "%" PRId64, p->c->inode.mtime);
-		return;
-	}
-	fputs(text, p->out);
+	const char *part = text;
+	for (const char *letter = TIME_LETTERS; *letter != p->more; letter++)
+		part = strchr(part, '\n') + 1;
+	fprintf(p->out, "%.*s", (int)strcspn(part, "\n"), part);
 	if (strchr("+ST", p->more))
 		fprintf(p->out, ".%09" PRIu32 "0", p->c->inode.mtime_ns);
 }
@@ -195,7 +196,7 @@ static const struct directive find_table[] = {
 	{'i', put_row, NULL},
 	{'y', put_type_letter, NULL},
 	{'t', put_time, NULL},
-	{'T', put_time_part, "@+YmdHMSTFDyjsabAB"},
+	{'T', put_time_part, "@" TIME_LETTERS},
 	{0},
 };
 static const struct directive stat_table[] = {

@@ -29,7 +29,8 @@ int look_up(const struct command *self, const struct index *tree, const char *pa
 	if (err == -ENOENT)
 		(void)fail(&d, ERR_NOT_FOUND, err, "%s: no such file in the image", path);
 	else if (err == -ENOTDIR)
-		(void)fail(&d, ERR_NOT_FOUND, err, "%s: a parent is not a directory", path);
+		(void)fail(&d, ERR_NOT_FOUND, err, "%s: %s not a directory", path,
+			   path[strlen(path) - 1] == '/' ? "is" : "a parent is");
 	else
 		(void)fail_sys(&d, ERR_OTHER, err, "%s", path);
 	return cli_fail(self, &d);

@@ -29,6 +29,7 @@ void path_list_fini(struct path_list *l);
  * A path that is in the image as it was typed is taken so; others that hold *, ? or [ are patterns,
  * as a shell knows them: * matches no slash and no leading dot, ** any number of directories, and
  * symlinks to directories are followed but by **. A path that is no pattern is not looked up here.
+ * A slash at the end stays, and means directories: see look_up_listed.
  * Returns 0, or the exit status of the first pattern that matches nothing, after an error line.
  */
 int look_paths(const struct command *self, const struct index *tree, char **typed,
@@ -40,6 +41,13 @@ err_t look_glob(const struct index *tree, const char *pattern, struct path_list 
 /* path_push - append "/name" to a path, "/" being the root; *before is its length until then. A
  * name that is added to an empty path stands alone. */
 err_t path_push(struct buf *path, struct bytes name, size_t *before) must_check;
+
+/*
+ * look_up_listed - look_up for a path of look_paths
+ * One with a slash at its end is a directory, symlinks followed; the slash is taken away.
+ */
+int look_up_listed(const struct command *self, const struct index *tree, char *path, bool follow,
+		   uint32_t *row);
 
 /* The entries of a directory in bytewise order of their names. */
 struct listing {

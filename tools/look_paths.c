@@ -160,6 +160,29 @@ err_t look_glob(const struct index *tree, const char *pattern, struct path_list 
 	return err;
 }
 
+/* Whether a path is a directory, or leads to one. */
+static bool is_directory(const struct index *tree, const char *path)
+{
+	uint32_t row;
+	return !index_path(tree, BYTES_STR(path), true, &row) && row < index_info(tree)->n_dirs;
+}
+
+/* "name/": puts the slash back behind the paths from `first` on; of a pattern's, only directories
+ * stay. */
+static void add_slashes(const struct index *tree, struct path_list *l, size_t first, bool plain)
+{
+	size_t kept = first;
+	for (size_t i = first; i < l->n; i++) {
+		char *path = l->paths[i];
+		if (plain || is_directory(tree, path))
+			l->paths[kept++] = xasprintf("%s%s", path, path[1] ? "/" : "");
+		free(path);
+	}
+	l->n = kept;
+	if (l->paths)
+		l->paths[kept] = NULL;
+}
+
 static int add_typed(const struct command *self, const struct index *tree, const char *typed,
 		     struct path_list *out)
 {
@@ -169,6 +192,8 @@ static int add_typed(const struct command *self, const struct index *tree, const
 	uint32_t row;
 	bool plain = !text_is_pattern(path) || !index_path(tree, BYTES_STR(path), false, &row);
 	err_t err = plain ? list_add(out, take(&path)) : look_glob(tree, path, out);
+	if (typed[0] && typed[strlen(typed) - 1] == '/')
+		add_slashes(tree, out, before, plain);
 	if (!err && out->n > before)
 		return 0;
 	if (err)
@@ -176,6 +201,16 @@ static int add_typed(const struct command *self, const struct index *tree, const
 	else
 		(void)fail(&d, ERR_NOT_FOUND, -ENOENT, "%s: nothing in the image matches", path);
 	return cli_fail(self, &d);
+}
+
+int look_up_listed(const struct command *self, const struct index *tree, char *path, bool follow,
+		   uint32_t *row)
+{
+	size_t n = strlen(path);
+	int status = look_up(self, tree, path, follow, row);
+	if (n > 1 && path[n - 1] == '/')
+		path[n - 1] = '\0';
+	return status;
 }
 
 int look_paths(const struct command *self, const struct index *tree, char **typed,

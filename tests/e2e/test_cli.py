@@ -318,7 +318,7 @@ def test_help_of_every_command():
 @pytest.mark.parametrize("words, said", [
     (["sl"], "did you mean 'ls'"), (["index", "bulid"], "did you mean 'build'"), ([], "a command is missing"),
     (["ls"], "reference is missing"), (["cat", "x"], "path is missing"), (["ls", "--jsno", "x"], "did you mean '--json'"),
-    (["tree", "-L", "x", "y"], "not a number"), (["index", "dump", "--merged", "--layer", "1", "x"], "exclude"),
+    (["tree", "-L", "x", "y"], "not a number"), (["tree", "-L0", "y"], "-L takes"), (["find", "-name", "x", "y"], "reference and paths come before"), (["index", "dump", "--merged", "--layer", "1", "x"], "exclude"),
     (["store", "du", "x"], "no operand"), (["--store", "/x", "ls"], "options follow"),
 ])
 def test_usage_errors(words, said):
@@ -342,7 +342,7 @@ def test_access_denied(imgfs, registry_tls, layout):
     failed(done, 4, "login")
 
 
-@pytest.mark.parametrize("words", [["ls", "-R"], ["ls", "-R", "--json"], ["tree"], ["index dump"], ["inspect"], ["index show"]])
+@pytest.mark.parametrize("words", [["ls", "-R"], ["ls", "-R", "--json"], ["tree"], ["find"], ["index dump"], ["inspect"], ["index show"]])
 def test_lost_output(imgfs, layout, words):
     imgfs.build(layout.reference)
     with open("/dev/full", "wb") as full:

@@ -87,6 +87,12 @@ static err_t list_all(struct export *x, uint32_t row)
 
 /* --- names --- */
 
+/* bsdtar would take "a:" for the name of a drive, and pass it over. */
+static bool looks_like_drive(struct bytes name)
+{
+	return name.n >= 2 && name.p[1] == ':';
+}
+
 /* The name of an entry in the archive, appended to an empty buffer. The root is "./". */
 static err_t put_name(const struct export *x, uint32_t entry, struct buf *out)
 {
@@ -102,7 +108,9 @@ static err_t put_name(const struct export *x, uint32_t entry, struct buf *out)
 		chain[--i] = at;
 	for (size_t i = 0; i < depth && !err; i++) {
 		struct bytes name = x->entries[chain[i]].name;
-		if (out->n)
+		if (!out->n && looks_like_drive(name))
+			err = buf_append(out, ".", 1);
+		if (!err && out->n)
 			err = buf_append(out, "/", 1);
 		if (!err)
 			err = buf_append(out, name.p, name.n);

@@ -97,7 +97,10 @@ static bool looks_like_drive(struct bytes name)
 static err_t put_name(const struct export *x, uint32_t entry, struct buf *out)
 {
 	size_t depth = 0;
-	err_t err = buf_append(out, x->path + 1, strlen(x->path + 1));
+	struct bytes top = BYTES_STR(x->path + 1);
+	err_t err = looks_like_drive(top) ? buf_append(out, "./", 2) : 0;
+	if (!err)
+		err = buf_append(out, top.p, top.n);
 	for (uint32_t at = entry; x->entries[at].parent != NO_PARENT; at = x->entries[at].parent)
 		depth++;
 	auto_free uint32_t *chain = try_array(depth + 1, sizeof(*chain), UINT32_MAX);

@@ -158,6 +158,7 @@ static err_t put_map(const struct tar_entry *e, struct buf *map)
 	bool open_end = end < e->size;
 	err_t err = map_line(map, e->n_extents + open_end);
 	for (size_t i = 0; i < e->n_extents && !err; i++) {
+		BUG_ON(i + 1 < e->n_extents && e->extents[i].len % TAR_HOLE_UNIT);
 		err = map_line(map, e->extents[i].off);
 		if (!err)
 			err = map_line(map, e->extents[i].len);
@@ -258,7 +259,8 @@ static void put_sum(struct ustar *h)
 
 static void put_text(char *field, size_t n, struct bytes text)
 {
-	memcpy(field, text.p, min_of(text.n, n));
+	if (text.n)
+		memcpy(field, text.p, min_of(text.n, n));
 }
 
 static void begin_header(struct ustar *h, char typeflag, uint64_t stored)

@@ -11,12 +11,14 @@
 
 #include "index/tar.h"
 
-#define TAR_END_LEN (2 * 512u) /* zeroes that end an archive */
+#define TAR_END_LEN   (2 * 512u) /* zeroes that end an archive */
+#define TAR_HOLE_UNIT 512u
 
 /*
  * tar_write_header - append all that stands before a member's stored bytes
  * @e  a name that is not empty (a directory's may end in '/' or not); `extents` if it is sparse,
- *     ascending and disjoint; data_off means nothing here
+ *     ascending, disjoint, each but the last of a multiple of TAR_HOLE_UNIT bytes (GNU tar
+ *     takes the data of each from a block of its own); data_off means nothing here
  * Afterwards data_len bytes must follow, and tar_padding(data_len) zeroes. -ENOMEM. Cost: 512
  * bytes, 1,536 or more with an extended header.
  */

@@ -5,6 +5,7 @@
 #include "tools/copy.h"
 #include "tools/image_path.h"
 #include "tools/interrupt.h"
+#include "tools/read_pipe.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct cp {
 	enum copy_follow follow;
 	const char *typed; /* DEST */
 	struct extract_lost lost;
+	uint64_t budget_s; /* --read-budget */
 	bool to_stdout;
 };
 
@@ -119,7 +121,7 @@ static int run_plan(struct cp *cp, struct image *image, const struct copy_plan *
 		    const struct destination *to)
 {
 	struct diag d = DIAG_INIT;
-	const struct content_options options = {0};
+	const struct content_options options = {.budget_s = (unsigned)cp->budget_s};
 	struct content *content;
 	err_t err = content_new(image, &options, &content, &d);
 	if (err)
@@ -182,7 +184,7 @@ static int copy_image(struct cp *cp, const char *reference, char *const *paths, 
 
 static int no_path(const struct command *self, const char *operand, const char *next)
 {
-	if (next && next[0] == '/' && !strchr(operand, '/') == !strchr(operand, ':'))
+	if (next && next[0] == '/' && operand[0] != '/')
 		return cli_usage_error(self,
 				       "'%s' names no path in an image; did you mean '%s:%s'?",
 				       operand, operand, next);
@@ -199,7 +201,7 @@ static int split_all(const struct command *self, char **operands, size_t n, char
 	for (size_t i = 0; i < n; i++) {
 		const char *path;
 		if (!image_path_split(operands[i], &references[i], &path))
-			return no_path(self, operands[i], operands[i + 1]);
+			return no_path(self, operands[i], i + 1 < n ? operands[i + 1] : NULL);
 		paths[i] = (char *)path;
 	}
 	return 0;
@@ -270,6 +272,7 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct common_options common = {0};
 	struct cp_options o = {0};
+	uint64_t budget_s = CONTENT_BUDGET_S;
 	char **operands;
 	const struct option_row rows[] = {
 		{'a', "archive", OPT_FLAG, &o.archive, NULL,
@@ -285,6 +288,8 @@ static int run(const struct command *self, int argc, char **argv)
 		{'r', "recursive", OPT_FLAG, &o.recursive, NULL,
 		 "for habit: directories are always copied with what is in them"},
 		{'R', NULL, OPT_FLAG, &o.recursive, NULL, "the same"},
+		{0, "read-budget", OPT_NUMBER, &budget_s, "SECONDS",
+		 "give up when bytes do not come for so long (60)"},
 		{0},
 	};
 	int n = cli_parse(self, argc, argv, rows, &common, &operands);
@@ -295,6 +300,9 @@ static int run(const struct command *self, int argc, char **argv)
 		return cli_usage_error(self, "-L and -P exclude each other");
 	if (o.force && o.no_clobber)
 		return cli_usage_error(self, "-f and -n exclude each other");
+	if (budget_s == 0 || budget_s > READ_PIPE_BUDGET_MAX_S)
+		return cli_usage_error(self, "--read-budget: 1 to %d seconds",
+				       READ_PIPE_BUDGET_MAX_S);
 	struct cp cp = {
 		.self = self,
 		.common = &common,
@@ -302,6 +310,7 @@ static int run(const struct command *self, int argc, char **argv)
 			    .force = o.force,
 			    .no_clobber = o.no_clobber,
 			    .umask = read_umask()},
+		.budget_s = budget_s,
 		.follow = o.follow ? FOLLOW_ALWAYS
 				   : (o.archive || o.no_follow ? FOLLOW_NEVER : FOLLOW_OPERANDS),
 	};

@@ -5,6 +5,7 @@
 #include "tools/export.h"
 #include "tools/interrupt.h"
 #include "tools/look.h"
+#include "tools/read_pipe.h"
 #include "tools/terminal.h"
 
 #include <fcntl.h>
@@ -93,10 +94,10 @@ static int say_why(const struct command *self, const struct target *t, err_t err
 }
 
 static int export_image(const struct command *self, struct image *image, const char *path,
-			struct target *t)
+			uint64_t budget_s, struct target *t)
 {
 	struct diag d = DIAG_INIT;
-	const struct content_options options = {0};
+	const struct content_options options = {.budget_s = (unsigned)budget_s};
 	struct content *content;
 	uint32_t row;
 	int status = look_up(self, image->tree, path, false, &row);
@@ -144,10 +145,13 @@ static int run(const struct command *self, int argc, char **argv)
 	struct common_options common = {0};
 	struct cli_image ci;
 	struct target target = {.fd = -1};
+	uint64_t budget_s = CONTENT_BUDGET_S;
 	char **operands;
 	const struct option_row rows[] = {
 		{'o', "output", OPT_STRING, &target.path, "FILE",
 		 "write to this file, which appears when it is whole ('-': standard output)"},
+		{0, "read-budget", OPT_NUMBER, &budget_s, "SECONDS",
+		 "give up when bytes do not come for so long (60)"},
 		{0},
 	};
 	int n = cli_parse(self, argc, argv, rows, &common, &operands);
@@ -155,6 +159,9 @@ static int run(const struct command *self, int argc, char **argv)
 		return cli_usage_error(self, "a reference is missing");
 	if (n > 2)
 		return cli_usage_error(self, "one path at a time");
+	if (budget_s == 0 || budget_s > READ_PIPE_BUDGET_MAX_S)
+		return cli_usage_error(self, "--read-budget: 1 to %d seconds",
+				       READ_PIPE_BUDGET_MAX_S);
 	auto_free char *path = clean_path(n > 1 ? operands[1] : "/");
 	if (!path)
 		return cli_usage_error(self, "a path with '..' is no name for an archive");
@@ -166,7 +173,7 @@ static int run(const struct command *self, int argc, char **argv)
 	int status = cli_open_image(self, &common, operands[0], true, &ci);
 	if (status)
 		return status;
-	status = export_image(self, ci.image, path, &target);
+	status = export_image(self, ci.image, path, budget_s, &target);
 	cli_close_image(&ci);
 	return status;
 }

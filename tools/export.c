@@ -87,11 +87,20 @@ static err_t list_all(struct export *x, uint32_t row)
 
 /* --- names --- */
 
+/* bsdtar would take "a:" for the name of a drive, and pass it over. */
+static bool looks_like_drive(struct bytes name)
+{
+	return name.n >= 2 && name.p[1] == ':';
+}
+
 /* The name of an entry in the archive, appended to an empty buffer. The root is "./". */
 static err_t put_name(const struct export *x, uint32_t entry, struct buf *out)
 {
 	size_t depth = 0;
-	err_t err = buf_append(out, x->path + 1, strlen(x->path + 1));
+	struct bytes top = BYTES_STR(x->path + 1);
+	err_t err = looks_like_drive(top) ? buf_append(out, "./", 2) : 0;
+	if (!err)
+		err = buf_append(out, top.p, top.n);
 	for (uint32_t at = entry; x->entries[at].parent != NO_PARENT; at = x->entries[at].parent)
 		depth++;
 	auto_free uint32_t *chain = try_array(depth + 1, sizeof(*chain), UINT32_MAX);
@@ -102,7 +111,9 @@ static err_t put_name(const struct export *x, uint32_t entry, struct buf *out)
 		chain[--i] = at;
 	for (size_t i = 0; i < depth && !err; i++) {
 		struct bytes name = x->entries[chain[i]].name;
-		if (out->n)
+		if (!out->n && looks_like_drive(name))
+			err = buf_append(out, ".", 1);
+		if (!err && out->n)
 			err = buf_append(out, "/", 1);
 		if (!err)
 			err = buf_append(out, name.p, name.n);
@@ -133,29 +144,50 @@ static err_t put(struct export *x, const void *p, size_t n)
 static err_t put_zeroes(struct export *x, size_t n)
 {
 	static const uint8_t zeroes[TAR_END_LEN];
+	BUG_ON(n > sizeof(zeroes));
 	return put(x, zeroes, n);
 }
 
 /* --- members --- */
 
-/* The runs of data of a file; *stored their bytes together. */
+/* What a run of data takes in the archive, whose units are larger than a byte. */
+static struct tar_extent in_units(uint64_t off, uint64_t len, uint64_t size)
+{
+	uint64_t begin = off - off % TAR_HOLE_UNIT, end = off + len;
+	end = end % TAR_HOLE_UNIT ? end - end % TAR_HOLE_UNIT + TAR_HOLE_UNIT : end;
+	return (struct tar_extent){begin, min_of(end, size) - begin};
+}
+
+static err_t add_extent(struct tar_extent **extents, size_t *n, size_t *cap, struct tar_extent e)
+{
+	struct tar_extent *last = *n ? &(*extents)[*n - 1] : NULL;
+	if (last && e.off <= last->off + last->len) {
+		last->len = max_of(last->len, e.off + e.len - last->off);
+		return 0;
+	}
+	if (!try_grow(extents, *n, cap, sizeof(**extents)))
+		return -ENOMEM;
+	(*extents)[(*n)++] = e;
+	return 0;
+}
+
+/* Where a file has data; *stored the bytes of it. */
 static err_t list_extents(const struct export *x, uint32_t row, uint64_t size,
 			  struct tar_extent **extents, size_t *n, uint64_t *stored)
 {
 	size_t cap = 0;
 	struct extent run;
-	*stored = 0;
-	for (uint64_t off = 0; off < size; off += run.len) {
+	err_t err = 0;
+	for (uint64_t off = 0; off < size && !err; off += run.len) {
 		index_extent(x->tree, row, off, &run);
 		run.len = min_of(run.len, size - off);
-		if (run.hole)
-			continue;
-		if (!try_grow(extents, *n, &cap, sizeof(**extents)))
-			return -ENOMEM;
-		(*extents)[(*n)++] = (struct tar_extent){off, run.len};
-		*stored += run.len;
+		if (!run.hole)
+			err = add_extent(extents, n, &cap, in_units(off, run.len, size));
 	}
-	return 0;
+	*stored = 0;
+	for (size_t i = 0; i < *n; i++)
+		*stored += (*extents)[i].len;
+	return err;
 }
 
 static err_t list_xattrs(const struct export *x, uint32_t row, struct tar_xattr **xattrs, size_t *n)
@@ -225,17 +257,47 @@ static err_t put_link(struct export *x, struct tar_entry *e, uint32_t first)
 	return err ? err : put_header(x, e);
 }
 
+/* Where the next byte of a file's data goes: the extent, and how much of it is there. */
+struct place {
+	size_t extent;
+	uint64_t done;
+};
+
+/* Zeroes up to an offset of the file, as far as extents cover it. */
+static err_t fill_to(struct export *x, const struct tar_entry *e, struct place *at, uint64_t off)
+{
+	err_t err = 0;
+	while (!err && at->extent < e->n_extents) {
+		const struct tar_extent *extent = &e->extents[at->extent];
+		uint64_t end = min_of(extent->len, off > extent->off ? off - extent->off : 0);
+		if (end > at->done)
+			err = put_zeroes(x, (size_t)(end - at->done));
+		at->done = max_of(at->done, end);
+		if (at->done < extent->len)
+			break;
+		*at = (struct place){at->extent + 1, 0};
+	}
+	return err;
+}
+
 static err_t put_data(struct export *x, const struct tar_entry *e)
 {
 	struct read_piece piece = {0};
+	struct place at = {0, 0};
 	err_t err = 0;
 	size_t file = x->file++;
-	while (!err && read_pipe_take(x->pipe, file, &piece) && !piece.err)
-		err = put(x, piece.p, piece.n);
+	while (!err && read_pipe_take(x->pipe, file, &piece) && !piece.err) {
+		err = fill_to(x, e, &at, piece.off);
+		if (!err)
+			err = put(x, piece.p, piece.n);
+		at.done += piece.n;
+	}
 	if (!err && piece.err) {
 		auto_free char *path = xasprintf("/%.*s", (int)e->name.n, (const char *)e->name.p);
 		return read_pipe_fail(piece.err, path, x->d);
 	}
+	if (!err)
+		err = fill_to(x, e, &at, UINT64_MAX);
 	return err ? err : put_zeroes(x, tar_padding(e->data_len));
 }
 

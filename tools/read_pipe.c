@@ -14,6 +14,8 @@
 #define PIECE_LEN (1u << 20) /* a few chunks */
 #define SLOTS	  1024u	     /* of small files: 32 KiB each fill the window */
 #define POLL_MS	  50	     /* how soon a signal is noticed */
+#define QUICK_MS  2000	     /* a window that comes within it doubles; the budget is 60 s */
+#define SLOW_MS	  8000	     /* and one that takes longer halves */
 
 struct slot {
 	struct read_request request; /* first: done gets a pointer to it */
@@ -35,6 +37,9 @@ struct read_pipe {
 	/* slots [head, tail) are in use, counted without end; bytes in their buffers */
 	uint64_t head, tail, bytes;
 	bool cancelled;
+	/* how much may be under way, and how quickly the last so many bytes came */
+	uint64_t window, window_taken;
+	int64_t window_since_ms;
 	uint8_t *taken; /* of the piece that the caller has */
 
 	struct lock lock;
@@ -100,7 +105,7 @@ static void start_more(struct read_pipe *p)
 	uint64_t off;
 	size_t n;
 	while (!p->cancelled && p->tail - p->head < SLOTS && find_next(p, &off, &n) &&
-	       (p->bytes + n <= READ_PIPE_WINDOW || p->head == p->tail))
+	       (p->bytes + n <= p->window || p->head == p->tail))
 		start(p, off, n);
 }
 
@@ -128,6 +133,21 @@ static void wait_done(struct read_pipe *p, struct slot *slot)
 	lock_drop(&p->lock);
 }
 
+/* One who takes slowly makes the window small, too: what it holds is here then, and no loss. */
+static void fit_window(struct read_pipe *p, size_t taken)
+{
+	p->window_taken += taken;
+	if (p->window_taken < p->window)
+		return;
+	int64_t now = now_ms(), took_ms = now - p->window_since_ms;
+	if (took_ms < QUICK_MS)
+		p->window = min_of(p->window * 2, (uint64_t)READ_PIPE_WINDOW_MAX);
+	else if (took_ms > SLOW_MS)
+		p->window = max_of(p->window / 2, (uint64_t)READ_PIPE_WINDOW_MIN);
+	p->window_taken = 0;
+	p->window_since_ms = now;
+}
+
 /* Take the oldest read out of the ring; its buffer is now p->taken. */
 static struct slot *pop(struct read_pipe *p)
 {
@@ -135,6 +155,7 @@ static struct slot *pop(struct read_pipe *p)
 	wait_done(p, slot);
 	p->head++;
 	p->bytes -= slot->request.n;
+	fit_window(p, slot->request.n);
 	free(p->taken);
 	p->taken = slot->request.buf;
 	return slot;
@@ -148,6 +169,8 @@ struct read_pipe *read_pipe_new(struct content *content, const struct index *tre
 	p->tree = tree;
 	p->rows = rows;
 	p->n_files = n_files;
+	p->window = READ_PIPE_WINDOW_FIRST;
+	p->window_since_ms = now_ms();
 	lock_init(&p->lock);
 	condition_init(&p->changed);
 	start_more(p);

@@ -12,7 +12,16 @@
 
 #include "fetch/content.h"
 
-#define READ_PIPE_WINDOW (32u << 20) /* bytes under way or waiting to be taken */
+/*
+ * Bytes under way or waiting to be taken. A read fails when it was not served within the content's
+ * budget, so what waits behind others must not be more than the line brings in a part of that: the
+ * window doubles where it came quickly, and halves where it came slowly.
+ */
+#define READ_PIPE_WINDOW_FIRST (4u << 20)
+#define READ_PIPE_WINDOW_MIN   (1u << 20)
+#define READ_PIPE_WINDOW_MAX   (32u << 20)
+
+#define READ_PIPE_BUDGET_MAX_S 86400 /* of --read-budget: a day */
 
 /* A run of bytes of a file. Holes are passed over: what no piece covers is zeroes. */
 struct read_piece {

@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include <sys/prctl.h>
 
 static const char *const names[] = {
 	"CAP_CHOWN",
@@ -83,6 +84,15 @@ uint64_t run_caps_default(void)
 	uint64_t set = 0;
 	for (size_t i = 0; i < ARRAY_LEN(usual); i++)
 		set |= run_caps_bit(usual[i]);
+	return set;
+}
+
+uint64_t run_caps_here(void)
+{
+	uint64_t set = 0;
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
+			set |= UINT64_C(1) << i;
 	return set;
 }
 

@@ -317,12 +317,12 @@ static err_t log_open(const char *path, struct diag *d)
 static int prepare(struct run_command *r)
 {
 	struct diag d = DIAG_INIT;
-	err_t err = runtime_find(r->runtime, &r->program, &d);
+	err_t err = log_open(r->log, &d);
 	descriptor_limit_raise(&r->files);
 	if (!err)
-		err = log_open(r->log, &d);
-	if (!err)
 		err = run_ns_enter(&r->ns, &d);
+	if (!err)
+		err = runtime_find(r->runtime, r->ns.in_user_ns, &r->program, &d);
 	if (err)
 		return failed(r, &d);
 	runtime_hide_mixed_cgroups();

@@ -38,22 +38,47 @@ static bool is_crun(const char *program)
 	return strncmp(slash ? slash + 1 : program, "crun", 4) == 0;
 }
 
-err_t runtime_find(const char *wanted, char **out, struct diag *d)
+static bool cgroups_writable(void)
+{
+	return access(CGROUPS, W_OK) == 0;
+}
+
+/*
+ * Devices are closed to a container by a cgroup, else by the mount flag nodev; crun drops the
+ * latter from the root file system. In a user namespace the kernel closes them by itself.
+ */
+static bool leaves_devices_open(const char *program, bool in_user_ns)
+{
+	return is_crun(program) && !in_user_ns && !cgroups_writable();
+}
+
+static char *find_known(bool in_user_ns)
 {
 	static const char *const known[] = {"crun", "runc"};
-	for (size_t i = 0; !wanted && i < ARRAY_LEN(known); i++) {
-		*out = process_find(known[i]);
-		if (*out)
-			return 0;
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		char *program = process_find(known[i]);
+		if (program && !leaves_devices_open(program, in_user_ns))
+			return program;
+		free(program);
 	}
-	*out = wanted ? process_find(wanted) : NULL;
-	if (*out)
+	return NULL;
+}
+
+err_t runtime_find(const char *wanted, bool in_user_ns, char **out, struct diag *d)
+{
+	*out = wanted ? process_find(wanted) : find_known(in_user_ns);
+	if (*out && !leaves_devices_open(*out, in_user_ns))
 		return 0;
+	if (*out)
+		return fail(d, ERR_OTHER, -EROFS,
+			    "%s leaves devices open where " CGROUPS
+			    " can not be written; install the package runc",
+			    *out);
 	if (wanted)
 		return fail(d, ERR_OTHER, -ENOENT, "there is no runtime '%s'; --runtime names one",
 			    wanted);
-	return fail(d, ERR_OTHER, -ENOENT,
-		    "no OCI runtime is installed; install the package crun or runc");
+	return fail(d, ERR_OTHER, -ENOENT, "no OCI runtime is installed; install the package %s",
+		    in_user_ns || cgroups_writable() ? "crun or runc" : "runc");
 }
 
 static bool is_cgroup2(const char *path)
@@ -69,11 +94,6 @@ void runtime_hide_mixed_cgroups(void)
 		return;
 	if (mount("none", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555"))
 		log_debug("run.cgroups", "error=\"%s\"", strerror(errno));
-}
-
-static bool cgroups_writable(void)
-{
-	return access(CGROUPS, W_OK) == 0;
 }
 
 /* "crun OPTIONS..." up to where its command follows; the number of words. */

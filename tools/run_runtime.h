@@ -31,10 +31,11 @@ struct runtime {
 
 /*
  * runtime_find - the path of a program, allocated
- * @wanted  a name or path; NULL: crun, else runc
+ * @wanted      a name or path; NULL: crun, else runc
+ * @in_user_ns  see struct run_ns
  * -ENOENT (ERR_OTHER) says which package has it.
  */
-err_t runtime_find(const char *wanted, char **out, struct diag *d) must_check;
+err_t runtime_find(const char *wanted, bool in_user_ns, char **out, struct diag *d) must_check;
 
 /* runtime_hide_mixed_cgroups - crun refuses machines with both versions of cgroups in one tree; in
  * this mount namespace, which must be our own, version 2 is hidden then. */

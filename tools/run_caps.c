@@ -57,7 +57,7 @@ const char *run_caps_name(unsigned bit)
 	return bit < ARRAY_LEN(names) ? names[bit] : NULL;
 }
 
-static bool find(const char *text, uint64_t *out)
+static bool find_capability(const char *text, uint64_t *out)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
 		if (strcasecmp(text, names[i]) && strcasecmp(text, names[i] + strlen("CAP_")))
@@ -71,7 +71,7 @@ static bool find(const char *text, uint64_t *out)
 uint64_t run_caps_bit(const char *name)
 {
 	uint64_t bit = 0;
-	BUG_ON(!find(name, &bit));
+	BUG_ON(!find_capability(name, &bit));
 	return bit;
 }
 
@@ -102,7 +102,7 @@ err_t run_caps_parse(const char *text, uint64_t *out, struct diag *d)
 		*out = RUN_CAPS_ALL;
 		return 0;
 	}
-	if (find(text, out))
+	if (find_capability(text, out))
 		return 0;
 	return fail(d, ERR_USAGE, -EINVAL, "'%s' is no capability (see capabilities(7))", text);
 }

@@ -25,6 +25,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,6 +97,7 @@ static err_t run_container(struct run_command *r, struct diag *d)
 		.program = r->program,
 		.dir = r->dir.path,
 		.id = r->id,
+		.in_user_ns = r->ns.in_user_ns,
 		.interactive = r->interactive || r->options.terminal,
 		.terminal = r->options.terminal,
 		.stop_signal = run_signal_parse(r->spec.stop_signal),
@@ -213,6 +215,11 @@ static err_t plan(struct run_command *r, struct diag *d)
 	r->spec.in_user_ns = r->ns.in_user_ns;
 	r->spec.groups_fixed = r->ns.groups_fixed;
 	r->spec.no_tty_group = r->ns.no_tty_group;
+	struct winsize size;
+	if (r->spec.terminal && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0) {
+		r->spec.rows = size.ws_row;
+		r->spec.columns = size.ws_col;
+	}
 	if (!err)
 		err = run_bundle_etc(r->dir.path, &r->spec, d);
 	return err ? err : run_plan_volumes(&r->options, &r->spec, d);
@@ -310,16 +317,17 @@ static err_t log_open(const char *path, struct diag *d)
 static int prepare(struct run_command *r)
 {
 	struct diag d = DIAG_INIT;
-	err_t err = runtime_find(r->runtime, &r->program, &d);
+	err_t err = log_open(r->log, &d);
 	descriptor_limit_raise(&r->files);
 	if (!err)
-		err = log_open(r->log, &d);
-	if (!err)
 		err = run_ns_enter(&r->ns, &d);
+	if (!err)
+		err = runtime_find(r->runtime, r->ns.in_user_ns, &r->program, &d);
 	if (err)
 		return failed(r, &d);
 	runtime_hide_mixed_cgroups();
-	run_dirs_clean();
+	run_dirs_clean(r->ns.in_user_ns);
+	mounts_clean();
 	return run_image(r);
 }
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include <sys/prctl.h>
 
 static const char *const names[] = {
 	"CAP_CHOWN",
@@ -56,7 +57,7 @@ const char *run_caps_name(unsigned bit)
 	return bit < ARRAY_LEN(names) ? names[bit] : NULL;
 }
 
-static bool find(const char *text, uint64_t *out)
+static bool find_capability(const char *text, uint64_t *out)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
 		if (strcasecmp(text, names[i]) && strcasecmp(text, names[i] + strlen("CAP_")))
@@ -70,7 +71,7 @@ static bool find(const char *text, uint64_t *out)
 uint64_t run_caps_bit(const char *name)
 {
 	uint64_t bit = 0;
-	BUG_ON(!find(name, &bit));
+	BUG_ON(!find_capability(name, &bit));
 	return bit;
 }
 
@@ -86,13 +87,22 @@ uint64_t run_caps_default(void)
 	return set;
 }
 
+uint64_t run_caps_here(void)
+{
+	uint64_t set = 0;
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
+			set |= UINT64_C(1) << i;
+	return set;
+}
+
 err_t run_caps_parse(const char *text, uint64_t *out, struct diag *d)
 {
 	if (!strcasecmp(text, "ALL")) {
 		*out = RUN_CAPS_ALL;
 		return 0;
 	}
-	if (find(text, out))
+	if (find_capability(text, out))
 		return 0;
 	return fail(d, ERR_USAGE, -EINVAL, "'%s' is no capability (see capabilities(7))", text);
 }

@@ -10,6 +10,8 @@
 
 /* run_caps_default - those of a container that asks for nothing: podman's list. */
 uint64_t run_caps_default(void);
+/* run_caps_here - all that this process could give away: a container may be missing some itself. */
+uint64_t run_caps_here(void);
 /* run_caps_parse - "NET_RAW", "cap_net_raw" or "ALL" as bits; -EINVAL (ERR_USAGE). */
 err_t run_caps_parse(const char *text, uint64_t *out, struct diag *d) must_check;
 /* run_caps_name - "CAP_CHOWN" of bit 0, and so on; NULL past the last. */

@@ -149,7 +149,7 @@ void run_dir_remove(struct run_dir *dir)
 /* ---- what others left ---- */
 
 /* The container may still run: its processes are nobody's children, and their root is dead. */
-static void end_container(const struct run_dir *dir)
+static void end_container(const struct run_dir *dir, bool in_user_ns)
 {
 	auto_free char *path = run_dir_file(dir, "runtime");
 	auto_buf struct buf note = {0};
@@ -162,10 +162,10 @@ static void end_container(const struct run_dir *dir)
 		return;
 	*id++ = '\0';
 	*end = '\0';
-	runtime_clean((const char *)note.p, dir->path, id);
+	runtime_clean((const char *)note.p, dir->path, id, in_user_ns);
 }
 
-void run_dirs_clean(void)
+void run_dirs_clean(bool in_user_ns)
 {
 	auto_free char *above = place();
 	DIR *list = above ? opendir(above) : NULL;
@@ -182,7 +182,7 @@ void run_dirs_clean(void)
 			continue;
 		}
 		log_info("run.cleanup", "path=%s", dir.path);
-		end_container(&dir);
+		end_container(&dir, in_user_ns);
 		run_dir_remove(&dir);
 	}
 	closedir(list);

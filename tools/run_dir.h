@@ -41,9 +41,10 @@ void run_dir_remove(struct run_dir *dir);
 
 /*
  * run_dirs_clean - remove what killed runs of this user have left
+ * @in_user_ns  see struct run_ns
  * Containers that still run are ended with their runtime first. Errors are logged only.
  */
-void run_dirs_clean(void);
+void run_dirs_clean(bool in_user_ns);
 
 /* run_file_write - a new file with these bytes, mode 0644; under its name only when it is whole. */
 err_t run_file_write(const char *path, const void *bytes, size_t n, struct diag *d) must_check;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* The place of a name of n bytes; env->n when it has none. */
-static size_t find(const struct run_env *env, const char *name, size_t n)
+static size_t find_name(const struct run_env *env, const char *name, size_t n)
 {
 	size_t i = 0;
 	while (i < env->n && (strncmp(env->entries[i], name, n) || env->entries[i][n] != '='))
@@ -16,7 +16,7 @@ static size_t find(const struct run_env *env, const char *name, size_t n)
 
 static void put(struct run_env *env, char *entry)
 {
-	size_t i = find(env, entry, strcspn(entry, "="));
+	size_t i = find_name(env, entry, strcspn(entry, "="));
 	if (i < env->n) {
 		free(env->entries[i]);
 		env->entries[i] = entry;
@@ -46,13 +46,13 @@ err_t run_env_set(struct run_env *env, const char *text, struct diag *d)
 void run_env_default(struct run_env *env, const char *text)
 {
 	BUG_ON(!strchr(text, '='));
-	if (find(env, text, strcspn(text, "=")) == env->n)
+	if (find_name(env, text, strcspn(text, "=")) == env->n)
 		put(env, xstrdup(text));
 }
 
 const char *run_env_get(const struct run_env *env, const char *name)
 {
-	size_t i = find(env, name, strlen(name));
+	size_t i = find_name(env, name, strlen(name));
 	return i < env->n ? env->entries[i] + strlen(name) + 1 : NULL;
 }
 

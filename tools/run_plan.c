@@ -182,7 +182,7 @@ static err_t make_volume(const char *text, struct run_spec *out, struct diag *d)
 
 static uint64_t make_caps(const struct run_options *o)
 {
-	uint64_t set = o->privileged ? RUN_CAPS_ALL : run_caps_default(), one = 0;
+	uint64_t set = o->privileged ? run_caps_here() : run_caps_default(), one = 0;
 	bool drop_all = false;
 	/* ALL first, so that it can be narrowed or widened whatever the order of the options */
 	for (size_t i = 0; i < o->cap_drop.n; i++)
@@ -192,7 +192,7 @@ static uint64_t make_caps(const struct run_options *o)
 		set = 0;
 	for (size_t i = 0; i < o->cap_add.n; i++)
 		if (!run_caps_parse(o->cap_add.texts[i], &one, NULL))
-			set |= one;
+			set |= one == RUN_CAPS_ALL ? run_caps_here() : one;
 	for (size_t i = 0; i < o->cap_drop.n; i++)
 		if (!run_caps_parse(o->cap_drop.texts[i], &one, NULL) && one != RUN_CAPS_ALL)
 			set &= ~one;

@@ -1,9 +1,8 @@
 /*
- * run_runtime - an OCI runtime (crun, runc) as a program that is called
+ * run_runtime - an OCI runtime (crun, runc) as a program that is called, and the container it
+ * starts
  *
- * The runtime stays in the foreground for as long as the container runs: terminal, window size and
- * the forwarding of signals to the container are its work; whether it is told, and when to lose
- * patience, is ours. State and log of the runtime lie in the container's folder.
+ * State and log of the runtime lie in the container's folder.
  */
 #ifndef IMGFS_TOOLS_RUN_RUNTIME_H
 #define IMGFS_TOOLS_RUN_RUNTIME_H
@@ -24,6 +23,7 @@ struct runtime {
 	const char *dir;     /* the container's folder, which is its bundle */
 	const char *id;
 	bool interactive;    /* it reads our standard input; /dev/null otherwise */
+	bool in_user_ns;     /* where nobody may make a cgroup */
 	bool terminal;	     /* it works on our terminal */
 	int stop_signal;     /* that asks it to end */
 	struct rlimit files; /* RLIMIT_NOFILE as this process was given it */
@@ -31,10 +31,11 @@ struct runtime {
 
 /*
  * runtime_find - the path of a program, allocated
- * @wanted  a name or path; NULL: crun, else runc
+ * @wanted      a name or path; NULL: crun, else runc
+ * @in_user_ns  see struct run_ns
  * -ENOENT (ERR_OTHER) says which package has it.
  */
-err_t runtime_find(const char *wanted, char **out, struct diag *d) must_check;
+err_t runtime_find(const char *wanted, bool in_user_ns, char **out, struct diag *d) must_check;
 
 /* runtime_hide_mixed_cgroups - crun refuses machines with both versions of cgroups in one tree; in
  * this mount namespace, which must be our own, version 2 is hidden then. */
@@ -57,6 +58,6 @@ int runtime_stop_asked(void);
 err_t runtime_run(const struct runtime *r, int *status, struct diag *d) must_check;
 
 /* runtime_clean - end a container that may still be there, and remove its state; silent. */
-void runtime_clean(const char *program, const char *dir, const char *id);
+void runtime_clean(const char *program, const char *dir, const char *id, bool in_user_ns);
 
 #endif

@@ -175,6 +175,12 @@ static void put_process(struct json_out *j, const struct run_spec *spec)
 {
 	json_put_object(j, "process");
 	json_put_bool(j, "terminal", spec->terminal);
+	if (spec->terminal && spec->rows && spec->columns) {
+		json_put_object(j, "consoleSize");
+		json_put_number(j, "height", spec->rows);
+		json_put_number(j, "width", spec->columns);
+		json_put_end(j);
+	}
 	put_user(j, spec);
 	put_texts(j, "args", spec->args);
 	put_texts(j, "env", spec->env.entries);

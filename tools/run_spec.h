@@ -36,12 +36,13 @@ struct run_spec {
 	size_t n_binds, binds_cap;
 	uint64_t caps; /* see run_caps.h */
 	enum run_net net;
-	bool terminal;	   /* the process gets a terminal of its own */
-	bool read_only;	   /* its root can not be written */
-	bool privileged;   /* nothing hidden, /sys writable, all devices allowed */
-	bool in_user_ns;   /* it will run inside a user namespace that exists already */
-	bool groups_fixed; /* setgroups(2) is not possible there */
-	bool no_tty_group; /* nor has it the group 5, to which terminals are given */
+	unsigned rows, columns; /* of that terminal; 0: not known */
+	bool terminal;		/* the process gets a terminal of its own */
+	bool read_only;		/* its root can not be written */
+	bool privileged;	/* nothing hidden, /sys writable, all devices allowed */
+	bool in_user_ns;	/* it will run inside a user namespace that exists already */
+	bool groups_fixed;	/* setgroups(2) is not possible there */
+	bool no_tty_group;	/* nor has it the group 5, to which terminals are given */
 };
 
 /* run_spec_bind - one more bind; takes both texts, allocated. */

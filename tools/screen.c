@@ -60,6 +60,7 @@ static err_t enter(void)
 	struct termios raw = screen.found;
 
 	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	raw.c_oflag &= ~(tcflag_t)OPOST;
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
 	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw))

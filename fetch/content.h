@@ -91,6 +91,14 @@ void content_read_cancel(struct content *c, struct read_request *r);
 err_t content_read(struct content *c, uint32_t row, uint64_t off, void *p, size_t n,
 		   struct diag *d) must_check;
 
+/*
+ * content_cached - bytes of a regular file that a read would get without a source: holes, what the
+ * store has (by its map, not read again), and what it has of the same file under another layer
+ * Of a layer that nobody has read of nothing may be known yet, which counts as not there. Any
+ * thread; never waits for a source. Cost: a look at each chunk of the file.
+ */
+uint64_t content_cached(struct content *c, uint32_t row);
+
 /* content_stats - totals since content_new. */
 void content_stats(struct content *c, struct content_stats *out);
 

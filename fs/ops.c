@@ -213,7 +213,7 @@ void filesystem_operations(const struct filesystem *fs, struct fuse_lowlevel_ops
 		.readdirplus = op_readdirplus,
 		.statfs = op_statfs,
 	};
-	if (fs->info->flags & INDEX_HAS_XATTRS) {
+	if ((fs->info->flags & INDEX_HAS_XATTRS) || fs->xattrs) {
 		out->getxattr = op_getxattr;
 		out->listxattr = op_listxattr;
 	}
@@ -265,7 +265,7 @@ static void measure_sparse_files(struct filesystem *fs)
 }
 
 struct filesystem *filesystem_new(const struct index *tree, struct content *content,
-				  struct counters *counters)
+				  struct counters *counters, bool xattrs)
 {
 	struct filesystem *fs = new_of(struct filesystem);
 
@@ -274,6 +274,7 @@ struct filesystem *filesystem_new(const struct index *tree, struct content *cont
 	BUG_ON(fs->info->kind != INDEX_IMAGE);
 	fs->content = content;
 	fs->counters = counters;
+	fs->xattrs = xattrs;
 	fs->has_acls = tree_has_acls(tree);
 	measure_sparse_files(fs);
 	return fs;

@@ -19,11 +19,12 @@ struct filesystem;
 
 /*
  * filesystem_new - the tree as it will be served; all arguments must outlive it
+ * @xattrs  files also have user.imgfs.layer, .digest and .cached; see ops_xattr.c
  * Cost: one pass over the tree's xattrs, and one over the rows and extents of its files if any has
  * holes; 16 bytes of memory for each file that has.
  */
 struct filesystem *filesystem_new(const struct index *tree, struct content *content,
-				  struct counters *counters);
+				  struct counters *counters, bool xattrs);
 /* filesystem_free - no operation may run any more, and no read be in flight (content_free). */
 void filesystem_free(struct filesystem **fs);
 

@@ -26,6 +26,7 @@ struct filesystem {
 	struct counters *counters;
 	struct sparse_file *sparse; /* in order of rows */
 	size_t n_sparse;
+	bool xattrs;   /* show our own, too */
 	bool has_acls; /* the tree carries POSIX ACLs: the kernel must enforce them */
 	/* Set once, by the INIT message, before any other operation runs. */
 	bool no_open, no_opendir; /* the kernel takes ENOSYS for "never ask again" */

@@ -44,6 +44,8 @@ static const struct word words[] = {
 	{"nodev", WORD_CLEAR, FIELD(dev), false, NULL},
 	{"exec", WORD_CLEAR, FIELD(noexec), false, NULL},
 	{"noexec", WORD_SET, FIELD(noexec), false, NULL},
+	{"xattrs", WORD_SET, FIELD(xattrs), false, NULL},
+	{"noxattrs", WORD_CLEAR, FIELD(xattrs), false, NULL},
 	{"nonempty", WORD_SET, FIELD(nonempty), false, NULL},
 	{"rw", WORD_REFUSED, 0, false, "an image is read-only"},
 	{"auto_unmount", WORD_REFUSED, 0, false, "a mount ends with 'imgfs umount'"},

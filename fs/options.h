@@ -13,6 +13,7 @@ struct mount_options {
 	bool suid, dev;	  /* honour set-user-id bits, file capabilities, device nodes; root only */
 	bool noexec;
 	bool nonempty;		 /* mount on a folder that has something in it */
+	bool xattrs;		 /* show user.imgfs.* on files (ops_xattr.c) */
 	unsigned read_ahead_kib; /* 0: READ_AHEAD_KIB (fs/tune.h); takes root */
 	char *selinux;		 /* context options, joined by commas, or NULL; owned */
 };

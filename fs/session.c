@@ -154,7 +154,8 @@ err_t session_open(const struct session_options *options, struct session **out, 
 	s->counters = options->counters;
 	s->ended_fd = -1;
 	s->detached = true;
-	s->fs = filesystem_new(options->tree, options->content, options->counters);
+	s->fs = filesystem_new(options->tree, options->content, options->counters,
+			       options->mount->xattrs);
 	err = session_mount(s, options, d);
 	if (err)
 		session_close(&s);

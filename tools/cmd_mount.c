@@ -231,8 +231,12 @@ static int serve(struct mount_command *m)
 {
 	struct mount_parts p = {0};
 	struct diag d = DIAG_INIT;
-	int status = cli_open_image(m->self, &m->common, m->reference, false, &p.ci);
+	struct image_options options = image_options_of(&m->common);
+	int status;
 
+	/* What is here of a layer can be said only once its index is open. */
+	options.lazy_layers = !m->options.xattrs;
+	status = cli_open_image_with(m->self, &m->common, &options, m->reference, false, &p.ci);
 	if (status)
 		return status;
 	if (check_apart(m, &p, &d))
@@ -434,6 +438,10 @@ const struct command cmd_mount = {
 		"                              nodes (root only; nosuid and nodev otherwise)\n"
 		"  noexec                      programs can not be started\n"
 		"  nonempty                    mount on a directory that is not empty\n"
+		"  xattrs                      files have user.imgfs.layer, .digest and .cached: "
+		"the\n"
+		"                              layer and digest of their content, and how many of\n"
+		"                              their bytes are here (getfattr -d)\n"
 		"  read_ahead=KIB              read-ahead of the kernel (root only; 4 to 16384)\n"
 		"  context=..., fscontext=..., defcontext=..., rootcontext=...   SELinux",
 	.examples = "imgfs mount docker.io/library/python:3.12 /mnt\n"

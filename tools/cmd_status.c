@@ -45,6 +45,7 @@ static void print_details(const struct mount_view *v, const struct mount_row *ro
 	printf("%-11s %d\n", "pid", row->pid);
 	printf("%-11s %s\n", "uptime", mount_view_uptime(mount_uptime_s(row), up));
 	mount_view_totals(v, row);
+	mount_view_last_error(v, row);
 	print_values("upcalls", row->counters.upcalls, row->counters.n_upcalls);
 	print_values("content", row->counters.content, row->counters.n_content);
 	mount_view_layers(v, row, row->n_layers);

@@ -13,6 +13,7 @@
 
 #define LABEL_WIDTH 11
 #define BAR_MAX	    40
+#define BAR_MIN	    8
 
 /* ---- figures ---- */
 
@@ -76,13 +77,36 @@ static void label(const struct mount_view *v, const char *text)
 	fprintf(v->out, "%-*s ", LABEL_WIDTH, text);
 }
 
-/* A line behind its label, cut to the width: `line` is a stream over *text, closed here. */
+/* Bytes of the first line of a text that is broken at blanks. */
+static size_t line_len(const char *text, size_t width)
+{
+	size_t n = strlen(text), at;
+
+	if (!width || n <= width)
+		return n;
+	for (at = width; at > 0 && text[at] != ' '; at--)
+		;
+	return at ? at : width;
+}
+
+/* A text behind its label, in as many lines as it takes: `line` is a stream over *text, closed
+ * here.
+ */
 static void end_line(const struct mount_view *v, FILE *line, char **text)
 {
+	size_t width = v->width > LABEL_WIDTH + 10 ? v->width - LABEL_WIDTH - 1 : 0;
+	const char *rest;
+
 	fclose(line);
-	mount_text_start(v, BYTES_STR(*text),
-			 v->width > LABEL_WIDTH + 1 ? v->width - LABEL_WIDTH - 1 : v->width);
-	fputc('\n', v->out);
+	for (rest = *text; *rest;) {
+		size_t n = line_len(rest, width);
+
+		if (rest != *text)
+			label(v, "");
+		format_name(v->out, (struct bytes){(const uint8_t *)rest, n});
+		fputc('\n', v->out);
+		rest += n + (rest[n] == ' ');
+	}
 	free(take(text));
 }
 
@@ -148,7 +172,7 @@ static void print_in_flight(const struct mount_view *v, const struct mount_row *
 static void print_errors(const struct mount_view *v, const struct mount_row *row)
 {
 	const struct board_view *b = &row->board;
-	char at[FORMAT_TEXT_MAX], *text;
+	char *text;
 	size_t n;
 	FILE *line = begin_line(v, "errors", &text, &n);
 
@@ -156,6 +180,15 @@ static void print_errors(const struct mount_view *v, const struct mount_row *row
 		b->stats.errors, plural(b->stats.errors), b->stats.failures,
 		plural(b->stats.failures));
 	end_line(v, line, &text);
+}
+
+void mount_view_last_error(const struct mount_view *v, const struct mount_row *row)
+{
+	const struct board_view *b = &row->board;
+	char at[FORMAT_TEXT_MAX], *text;
+	size_t n;
+	FILE *line;
+
 	if (!b->n_failed)
 		return;
 	line = begin_line(v, "last error", &text, &n);
@@ -175,7 +208,31 @@ void mount_view_totals(const struct mount_view *v, const struct mount_row *row)
 
 /* ---- layers ---- */
 
-#define LAYER_FIXED 36 /* "  0 unindexed  1023.9 MiB 1023.9 MiB" */
+#define LAYER_FIXED   30 /* "  0 unindexed 1023.9 MiB 100%" and a blank */
+#define FETCHED_WIDTH 11
+#define DIGEST_WIDTH  13
+#define BAR_ENDS      2
+
+/* What a line of layers has room for. */
+struct layer_line {
+	bool fetched, digest;
+	unsigned bar; /* 0: none */
+};
+
+static struct layer_line layer_line_of(const struct mount_view *v)
+{
+	struct layer_line l = {.fetched = true, .digest = true, .bar = 20};
+	unsigned left = v->width > LAYER_FIXED ? v->width - LAYER_FIXED : 0;
+
+	if (!v->width)
+		return l;
+	l.fetched = left >= FETCHED_WIDTH + BAR_ENDS + BAR_MIN;
+	left -= l.fetched ? FETCHED_WIDTH : 0;
+	l.digest = left >= DIGEST_WIDTH + BAR_ENDS + BAR_MIN;
+	left -= l.digest ? DIGEST_WIDTH : 0;
+	l.bar = left > BAR_ENDS ? min_of(left - BAR_ENDS, (unsigned)BAR_MAX) : 0;
+	return l;
+}
 
 static void print_bar(const struct mount_view *v, const struct mount_layer *l, unsigned width)
 {
@@ -193,58 +250,50 @@ static void print_bar(const struct mount_view *v, const struct mount_layer *l, u
 	fputc(']', v->out);
 }
 
-static void print_digest(const struct mount_view *v, const char *digest, unsigned left)
-{
-	const char *hex = strchr(digest, ':');
-
-	if (hex && (!v->width || left >= 14))
-		fprintf(v->out, " %.12s", hex + 1);
-}
-
-static void print_layer(const struct mount_view *v, const struct mount_row *row, uint32_t i)
+static void print_layer(const struct mount_view *v, const struct layer_line *line,
+			const struct mount_row *row, uint32_t i)
 {
 	const struct mount_layer *l = &row->layers[i];
 	char fetched[FORMAT_TEXT_MAX], size[FORMAT_TEXT_MAX];
-	enum mount_text_style style =
-		l->state == LAYER_DISPROVED ? MOUNT_TEXT_BAD : MOUNT_TEXT_PLAIN;
-	/* What is left of the line: a blank, brackets, and a percentage stand around the bar. */
-	unsigned left = v->width > LAYER_FIXED + 6 ? v->width - LAYER_FIXED - 6 : 0;
-	unsigned bar = v->width ? min_of(left > 22  ? left - 14 - 3
-					 : left > 6 ? left - 3
-						    : 0,
-					 (unsigned)BAR_MAX)
-				: 20;
+	bool bad = l->state == LAYER_DISPROVED;
+	const char *hex = strchr(l->digest, ':');
 
 	fprintf(v->out, "%3" PRIu32 " ", i);
-	mount_text_begin(v, style);
+	mount_text_begin(v, bad ? MOUNT_TEXT_BAD : MOUNT_TEXT_PLAIN);
 	fprintf(v->out, "%-9s", layer_state_name(l->state));
-	mount_text_end(v, style);
+	mount_text_end(v, bad ? MOUNT_TEXT_BAD : MOUNT_TEXT_PLAIN);
 	if (l->same_as != i) {
 		fprintf(v->out, " the same as %" PRIu32 "\n", l->same_as);
 		return;
 	}
-	fprintf(v->out, " %10s %10s", format_size(l->fetched_bytes, fetched),
-		format_size(l->size, size));
+	if (line->fetched)
+		fprintf(v->out, " %10s", format_size(l->fetched_bytes, fetched));
+	fprintf(v->out, " %10s", format_size(l->size, size));
 	if (l->n_chunks)
 		fprintf(v->out, " %3u%%", (unsigned)(UINT64_C(100) * l->n_stored / l->n_chunks));
 	else
 		fputs("    -", v->out);
-	if (bar)
-		print_bar(v, l, bar);
-	print_digest(v, l->digest, left - min_of(left, bar ? bar + 3 : 0u));
+	if (line->bar)
+		print_bar(v, l, line->bar);
+	if (line->digest && hex)
+		fprintf(v->out, " %.12s", hex + 1);
 	fputc('\n', v->out);
 }
 
 void mount_view_layers(const struct mount_view *v, const struct mount_row *row, size_t max)
 {
 	size_t shown = min_of((size_t)row->n_layers, max);
+	struct layer_line line = layer_line_of(v);
 
 	mount_text_begin(v, MOUNT_TEXT_HEAD);
-	fprintf(v->out, "%3s %-9s %10s %10s %4s", "#", "LAYER", "FETCHED", "OF", "HERE");
+	fprintf(v->out, "%3s %-9s", "#", "LAYER");
+	if (line.fetched)
+		fprintf(v->out, " %10s", "FETCHED");
+	fprintf(v->out, " %10s %4s", "OF", "HERE");
 	mount_text_end(v, MOUNT_TEXT_HEAD);
 	fputc('\n', v->out);
 	for (uint32_t i = 0; i < shown; i++)
-		print_layer(v, row, i);
+		print_layer(v, &line, row, i);
 	if (shown < row->n_layers)
 		fprintf(v->out, "    and %zu more\n", row->n_layers - shown);
 }
@@ -259,29 +308,36 @@ static void print_head(const struct mount_view *v, const char *text)
 	fputc('\n', v->out);
 }
 
-/* The path takes what is left of half the line or more; the reason the rest. */
+#define READ_FIXED  15 /* " 1023 ms     3 " */
+#define READ_INDENT 4
+#define REASON_MIN  50 /* columns beside a path; a narrower window has it below */
+
+/* A wait, and why: beside the path, or below it where the window is narrow. */
 static void print_read(const struct mount_view *v, uint64_t ms, uint32_t layer, uint32_t row,
 		       struct bytes name, const char *why)
 {
 	char wait[16], inode[32];
-	size_t fixed = 8 + 1 + 5 + 1, left = v->width > fixed + 8 ? v->width - fixed : 8, used;
+	size_t left = v->width > READ_FIXED + 8 ? v->width - READ_FIXED : 8;
+	bool beside = !v->width || left >= REASON_MIN + 20;
+	size_t room = left > REASON_MIN ? left - REASON_MIN : 0;
+	size_t used = beside ? min_of(name.n, room) : left;
 
 	if (!name.n) {
 		snprintf(inode, sizeof(inode), "inode %" PRIu64, (uint64_t)row + 1);
 		name = BYTES_STR(inode);
+		used = beside ? name.n : used;
 	}
 	fprintf(v->out, "%8s %5" PRIu32 " ", mount_view_duration(ms, wait), layer);
-	if (!v->width) {
-		mount_text_tail(v, name, 0, false);
-		fprintf(v->out, "  %s\n", why);
-		return;
-	}
-	used = min_of(name.n, left > 60 ? left / 2 : left);
-	mount_text_tail(v, name, used, true);
-	if (left > used + 12) {
+	mount_text_tail(v, name, v->width ? used : 0, false);
+	if (beside)
 		fputs("  ", v->out);
-		mount_text_tail(v, BYTES_STR(why), left - used - 2, false);
-	}
+	else
+		fprintf(v->out, "\n%*s", READ_INDENT, "");
+	mount_text_tail(v, BYTES_STR(why),
+			!v->width ? 0
+			: beside  ? left - used - 2
+				  : left + READ_FIXED - READ_INDENT,
+			false);
 	fputc('\n', v->out);
 }
 

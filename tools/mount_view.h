@@ -67,6 +67,8 @@ void mount_view_table(const struct mount_view *v, const struct mount_row *rows, 
 
 /* mount_view_totals - fetched of how much, reads and hit rate, what is in flight, errors. */
 void mount_view_totals(const struct mount_view *v, const struct mount_row *row);
+/* mount_view_last_error - when, of which layer, and what; nothing when there was none. */
+void mount_view_last_error(const struct mount_view *v, const struct mount_row *row);
 /* mount_view_layers - a line a layer: state, fetched of its size, and a bar of what is here. */
 void mount_view_layers(const struct mount_view *v, const struct mount_row *row, size_t max);
 /* mount_view_waiting, mount_view_slow - reads that wait now, reads that waited longest; a head and

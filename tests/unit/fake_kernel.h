@@ -153,7 +153,7 @@ static inline struct kernel *kernel_new_of_tar(const struct buf *tar, uint32_t f
 	struct fuse_lowlevel_ops operations;
 	int ends[2], room = 4 << 20;
 	kernel_build_tree(k, tar);
-	k->fs = filesystem_new(k->tree, NULL, &k->counters);
+	k->fs = filesystem_new(k->tree, NULL, &k->counters, false);
 	filesystem_operations(k->fs, &operations);
 	k->session = fuse_session_new(&args, &operations, sizeof(operations), k->fs);
 	fuse_opt_free_args(&args);

@@ -54,6 +54,7 @@ static void test_words(void **state)
 	(void)state;
 	check_text("allow_other", false, FIXED ",allow_other");
 	check_text("noallow_other", true, FIXED);
+	check_text("xattrs", false, FIXED); /* ours, not the kernel's */
 	check_text("ro,defaults,nosuid,nodev,noatime,nonempty", false, FIXED);
 	check_text("suid,dev,noexec,noallow_other", true, FIXED ",suid,dev,noexec");
 	check_text("suid,dev,nosuid,nodev,noexec,exec", true, FIXED ",allow_other");

@@ -146,10 +146,14 @@ def test_exactly_the_chunks_that_were_read(indexed, imgfs):
     assert [file["path"] for file in seen["files"]] == ["/data/large"]
     waits = [wait for wait in seen["waits"] if wait["path"] == "/data/large"]
     assert waits == seen["waits"] and waits[0]["layer"] == 1 and waits[0]["chunk"] in was_read
-    assert sum(fetch["size"] for fetch in seen["fetches"]) == imgfs.status(mount)["content"]["fetched_bytes"]
-    assert len(seen["fetches"]) == seen["mount"]["requests"] == imgfs.status(mount)["content"]["fetches"]
-    assert sum(seen["mount"]["fetched"].values()) == imgfs.status(mount)["content"]["fetched_bytes"]
-    assert seen["mount"]["reads"] == imgfs.status(mount)["content"]["reads"]
+    fetched = sum(fetch["size"] for fetch in seen["fetches"])
+    # Neighbours of a gzip stream share a byte.
+    assert abs(fetched - seen["stored"]) <= 2 * len(chunks_of(large, "stored"))
+    assert sum(seen["mount"]["fetched"].values()) == fetched and seen["mount"]["requests"] == len(seen["fetches"])
+    # What `imgfs status` says holds for reads that have returned: one more, and both say the same.
+    read(mount, "etc/name")
+    seen, told = settled(imgfs, mount), imgfs.status(mount)["content"]
+    assert [seen["mount"]["reads"], seen["mount"]["read_bytes"]] == [told["reads"], told["read_bytes"]]
 
 
 def test_what_was_here_is_no_fetch_of_this_mount(indexed, imgfs):
@@ -160,7 +164,8 @@ def test_what_was_here_is_no_fetch_of_this_mount(indexed, imgfs):
     assert settled(imgfs, mount)["files"] == []
     read(mount, "data/large", 3 << 20, 1000)
     seen = settled(imgfs, mount)
-    assert seen["stored"] and not seen["waits"] and not seen["fetches"] and seen["mount"]["wait_ms"] == 0
+    # The first read waits for the layer's index to be opened, and for no byte.
+    assert seen["stored"] and not seen["fetches"] and not any("chunk" in wait for wait in seen["waits"])
     assert chunks_of(seen["layers"][1], "read") and not any("fetched_for" in r for r in seen["layers"][1]["runs"])
 
 
@@ -372,8 +377,8 @@ def test_hostile_names(hostile, imgfs, scratch):
     assert any("<img src=x onerror=alert(2)>" in text for text in tags.texts)
     data = next(text for text in tags.texts if text.startswith('{'))
     assert "<" not in data and any("</script>" in f[2] or "∕script" in f[2] for f in json.loads(data)["layers"][0]["files"])
-    text = imgfs.run("map", mount).stdout
-    assert "\x1b" not in text and "\u202e" not in text and r"new\012line\011tab\033[31m" in text
+    assert any(r"new\012line\011tab\033[31m" in text for text in tags.texts)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", imgfs.run("map", mount).stdout)
 
 
 def test_page_in_a_browser(indexed, imgfs, scratch):
@@ -397,7 +402,7 @@ def test_page_in_a_browser(indexed, imgfs, scratch):
     plain = page.read_text(encoding="utf-8")
     still = scratch / "still.html"
     still.write_text(re.sub(r"<script.*?</script>", "", plain, flags=re.S), encoding="utf-8")
-    for name, width in (("map.html", 1600), ("map.html", 800), ("still.html", 1200)):
+    for name, width in (("map.html", 800), ("still.html", 1600)):
         picture = scratch / f"{name}-{width}.png"
         browser(scratch, f"--screenshot={picture}", f"--window-size={width},1000", f"file://{scratch / name}")
         assert picture.stat().st_size > 20000, "an empty page is smaller"
@@ -429,7 +434,8 @@ def test_text(indexed, imgfs):
         assert all(len(line.rstrip()) <= max(width, 23) for line in lines), (width, lines)
     coloured = on_terminal(imgfs.command("map", mount))
     assert b"\x1b[3" in coloured if isinstance(coloured, bytes) else "\x1b[3" in coloured
-    assert imgfs.run("map", mount, "--color=never").stdout == imgfs.run("map", mount).stdout
+    assert "\x1b" not in imgfs.run("map", mount, "--color=never").stdout
+    assert "\x1b[3" in imgfs.run("map", mount, "--color=always").stdout
 
 
 # ---- what is wrong

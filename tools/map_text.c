@@ -142,9 +142,9 @@ static void draw_head(const struct look *k, const struct map *m)
 		fprintf(k->out, "; %s in chunks that were read", format_size(m->read_bytes, size));
 	fputc('\n', k->out);
 	if (m->origin == MAP_LIVE || m->origin == MAP_LAST)
-		fprintf(k->out, "%" PRIu64 " reads of %s; %" PRIu64 " waited, for %s altogether\n",
-			m->reads, format_size(m->asked_bytes, size), m->waits_seen,
-			map_duration(m->wait_ms, wait));
+		fprintf(k->out, "%" PRIu64 " read%s of %s; %" PRIu64 " waited, for %s altogether\n",
+			m->reads, m->reads == 1 ? "" : "s", format_size(m->asked_bytes, size),
+			m->waits_seen, map_duration(m->wait_ms, wait));
 	fputc('\n', k->out);
 }
 

@@ -1,0 +1,476 @@
+"""imgfs map: the picture tells exactly what a mount has read, fetched and waited for; it is well formed whatever an image
+calls its files; the page works in a real browser, and without its script.
+"""
+import glob
+import html.parser
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+import imgfs as program
+from images import Layout, noise, small_content, tar_of
+from processes import free_port, run, wait_for
+from registry import Registry
+from test_cli import failed, on_terminal
+
+# pylint: disable=redefined-outer-name
+
+SVG = "{http://www.w3.org/2000/svg}"
+CHUNK = 256 << 10
+HOSTILE = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(2)>", "a&amp;b \"quoted\" 'so'", "new\nline\ttab\x1b[31m",
+           "\u202egnp.exe", "]]>", "-->", "\ufffe\uffff", "\\", "x" * 250]
+HOSTILE_BYTES = [b"\xff\xfe\x80latin\xe9", b"\xed\xa0\x80surrogate", b"\xc0\xaf"]
+CHROMIUM = shutil.which("chromium")
+
+
+def read(mount, path, off=0, n=-1):
+    with open(os.path.join(mount, path), "rb") as file:
+        file.seek(off)
+        return file.read(n)
+
+
+def chunks_of(layer, key):
+    """The numbers of chunks whose run says so."""
+    return {n for run_ in layer["runs"] if run_[key] for n in range(run_["chunk"], run_["chunk"] + run_["chunks"])}
+
+
+def settled(imgfs, operand):
+    """The map when fetches that nobody waits for have ended, too."""
+    before, since = None, time.monotonic()
+    while before is None or time.monotonic() - since < 0.7 * program.SLOWER:
+        now = imgfs.json("map", operand)
+        key = (now["stored"], len(now["fetches"]))
+        if key != before:
+            before, since = key, time.monotonic()
+        time.sleep(0.05)
+    return now
+
+
+def parse_svg(text):
+    """The picture as a tree; nothing in it can run or refer to anything outside."""
+    top = ElementTree.fromstring(text)
+    assert top.tag == f"{SVG}svg" and top.get("viewBox").startswith("0 0 960 ")
+    for element in top.iter():
+        assert element.tag.startswith(SVG) and element.tag not in (f"{SVG}script", f"{SVG}a", f"{SVG}image", f"{SVG}foreignObject")
+        for name, value in element.attrib.items():
+            assert not name.startswith("on") and "href" not in name
+            assert not re.search(r"https?:|javascript:|data:", value), (name, value)
+    style = top.find(f"{SVG}style")
+    assert style is None or not re.search(r"@import|url\((?!#)", style.text)
+    return top
+
+
+class Tags(html.parser.HTMLParser):
+    """Which elements a page has, and its texts, as a browser would see them."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self.outside = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.outside += [(tag, k, v) for k, v in attrs if k in ("src", "href", "srcset", "action") or k.startswith("on")]
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+@pytest.fixture
+def indexed(small, imgfs):
+    imgfs.build(small)
+    imgfs.keep_only_indexes()
+    return small
+
+
+@pytest.fixture
+def hostile(scratch):
+    """A layout whose files have names that would break out of a careless picture."""
+    made = Layout(scratch / "hostile")
+    names = [os.fsencode(name) for name in HOSTILE] + HOSTILE_BYTES
+    files = {os.fsdecode(b"d/" + name.replace(b"/", b"\xe2\x88\x95")): noise(CHUNK, i) for i, name in enumerate(names)}
+    tar = tar_of_bytes(files)
+    made.add_layer(tar)
+    made.names = [os.fsencode(path) for path in files]
+    made.reference = "oci:" + made.write()
+    return made
+
+
+def tar_of_bytes(files):
+    """As tar_of, for names that are no text: GNU headers have bytes."""
+    import io  # pylint: disable=import-outside-toplevel
+    import tarfile  # pylint: disable=import-outside-toplevel
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape") as tar:
+        entry = tarfile.TarInfo("d")
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(entry)
+        for path, data in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode = len(data), 0o644
+            tar.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
+def browser(scratch, *arguments, timeout=90):
+    """What headless chromium says; skips where there is none."""
+    if not CHROMIUM:
+        pytest.skip("chromium is not installed")
+    return run(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+               "--disable-background-networking", "--no-first-run", f"--user-data-dir={scratch}/browser",
+               *arguments, timeout=timeout, env={**os.environ, "HOME": os.fspath(scratch)})
+
+
+# ---- what it tells
+
+
+def test_exactly_the_chunks_that_were_read(indexed, imgfs):
+    mount = imgfs.mount(indexed, "--no-profile")
+    assert read(mount, "data/large", 3 << 20, 1000) == small_content("data/large")[3 << 20:][:1000]
+    seen = settled(imgfs, mount)
+    texts, large, many = seen["layers"]
+    assert seen["origin"] == "mount" and seen["image"] == indexed and seen["mount"]["mountpoint"] == mount
+    assert not texts["runs"] and not many["runs"] and large["indexed"] and not large["blob_kept"]
+    # The kernel reads ahead: what it asked for is in the counters, and begins in the chunk of byte 3 MiB.
+    was_read = chunks_of(large, "read")
+    assert was_read and was_read <= set(range(11, 16)) and len(was_read) <= 1 + seen["mount"]["read_bytes"] // CHUNK + 1
+    assert was_read <= chunks_of(large, "stored")
+    assert [file["path"] for file in seen["files"]] == ["/data/large"]
+    waits = [wait for wait in seen["waits"] if wait["path"] == "/data/large"]
+    assert waits == seen["waits"] and waits[0]["layer"] == 1 and waits[0]["chunk"] in was_read
+    fetched = sum(fetch["size"] for fetch in seen["fetches"])
+    # Neighbours of a gzip stream share a byte.
+    assert abs(fetched - seen["stored"]) <= 2 * len(chunks_of(large, "stored"))
+    assert sum(seen["mount"]["fetched"].values()) == fetched and seen["mount"]["requests"] == len(seen["fetches"])
+    # What `imgfs status` says holds for reads that have returned: one more, and both say the same.
+    read(mount, "etc/name")
+    seen, told = settled(imgfs, mount), imgfs.status(mount)["content"]
+    assert [seen["mount"]["reads"], seen["mount"]["read_bytes"]] == [told["reads"], told["read_bytes"]]
+
+
+def test_what_was_here_is_no_fetch_of_this_mount(indexed, imgfs):
+    mount = imgfs.mount(indexed, "--no-profile")
+    read(mount, "data/large", 3 << 20, 1000)
+    imgfs.umount(mount)
+    mount = imgfs.mount(indexed, "--no-profile")
+    assert settled(imgfs, mount)["files"] == []
+    read(mount, "data/large", 3 << 20, 1000)
+    seen = settled(imgfs, mount)
+    # The first read waits for the layer's index to be opened, and for no byte.
+    assert seen["stored"] and not seen["fetches"] and not any("chunk" in wait for wait in seen["waits"])
+    assert chunks_of(seen["layers"][1], "read") and not any("fetched_for" in r for r in seen["layers"][1]["runs"])
+
+
+def test_a_wait_has_its_length(indexed, imgfs):
+    """The source stops for a while: the read that met it says how long, and so do the chunk and the file."""
+    mount = imgfs.mount(indexed, "--no-profile")
+    port = int(re.search(r":(\d+)/", indexed).group(1))
+    servers = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if listens(pid, port)]
+    assert servers
+    try:
+        for pid in servers:
+            os.kill(pid, signal.SIGSTOP)
+        with subprocess.Popen(["cat", f"{mount}/data/many/07"], stdout=subprocess.DEVNULL) as reader:
+            time.sleep(1)
+            for pid in servers:
+                os.kill(pid, signal.SIGCONT)
+            assert reader.wait(30) == 0
+    finally:
+        for pid in servers:
+            os.kill(pid, signal.SIGCONT)
+    seen = settled(imgfs, mount)
+    assert 900 <= seen["mount"]["wait_ms"] <= 5000 * program.SLOWER
+    assert seen["files"][0]["path"] == "/data/many/07" and seen["files"][0]["wait_ms"] >= 900
+    assert max(wait["took_ms"] for wait in seen["waits"]) >= 900 and seen["layers"][2]["wait_ms"] >= 900
+    assert max(fetch["took_ms"] for fetch in seen["fetches"]) >= 900
+
+
+def listens(pid, port):
+    """Whether the process is a registry on this port (its command line is a file that names it)."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+        if not words[0].endswith(b"registry"):
+            return False
+        return any(str(port) in open(word, encoding="utf-8").read() for word in words if word.endswith(b".yml"))
+    except OSError:
+        return False
+
+
+def test_who_fetched(indexed, imgfs):
+    mount = imgfs.mount(indexed)
+    for i in range(10):
+        read(mount, f"data/many/{i:02}")
+    imgfs.umount(mount)
+    imgfs.keep_only_indexes()
+    mount = imgfs.mount(indexed)
+    seen = settled(imgfs, mount)
+    assert seen["origin"] == "mount" or seen["mount"]["reads"] == 0
+    assert seen["mount"]["fetched"]["profile"] > 10 * (64 << 10) and seen["mount"]["fetched"]["reader"] == 0
+    assert seen["mount"]["unread_bytes"] == seen["mount"]["fetched"]["profile"] or seen["mount"]["unread_bytes"] > 0
+    assert {fetch["for"] for fetch in seen["fetches"]} == {"profile"}
+    assert all(r["fetched_for"] == "profile" for r in seen["layers"][2]["runs"])
+    imgfs.umount(mount)
+    imgfs.keep_only_indexes()
+    mount = imgfs.mount(indexed, "--no-profile", "--fill=full")
+    wait_for(lambda: imgfs.json("map", mount)["stored"] == seen["size"], "the fill has ended", 30 * program.SLOWER)
+    assert settled(imgfs, mount)["mount"]["fetched"]["fill"] > 8 << 20
+
+
+def test_kept_blobs_are_here(small, imgfs):
+    imgfs.build(small)
+    seen = imgfs.json("map", small)
+    assert seen["stored"] == seen["size"] and all(layer["blob_kept"] for layer in seen["layers"]) and seen["origin"] == "nothing"
+    mount = imgfs.mount(small, "--no-profile")
+    read(mount, "data/many/03")
+    seen = settled(imgfs, mount)
+    assert seen["mount"]["kept_bytes"] > 0 and seen["mount"]["requests"] == 0 and all(f["kept"] for f in seen["fetches"])
+
+
+# ---- after the mount
+
+
+def test_the_last_mount_stays(indexed, imgfs):
+    mount = imgfs.mount(indexed)
+    read(mount, "data/many/40")
+    live = settled(imgfs, mount)
+    imgfs.umount(mount)
+    last = imgfs.json("map", indexed)
+    assert last["origin"] == "last-mount" and "mountpoint" not in last["mount"]
+    for key in ("size", "stored", "read", "layers", "files", "waits", "fetches"):
+        assert last[key] == live[key], key
+    assert "the last mount, " in imgfs.run("map", indexed).stdout
+    # A mount that runs and was read from comes first; one that was not does not.
+    mount = imgfs.mount(indexed)
+    assert imgfs.json("map", indexed)["origin"] == "last-mount" and imgfs.json("map", mount)["origin"] == "mount"
+    read(mount, "etc/name")
+    assert [file["path"] for file in imgfs.json("map", indexed)["files"]] == ["/etc/name"]
+
+
+def test_without_a_trace_the_profile(indexed, imgfs):
+    assert imgfs.json("map", indexed)["origin"] == "nothing"
+    mount = imgfs.mount(indexed)
+    read(mount, "data/many/40")
+    imgfs.umount(mount)
+    for path in glob.glob(f"{imgfs.store}/v1/traces/*"):
+        os.unlink(path)
+    seen = imgfs.json("map", indexed)
+    assert seen["origin"] == "profile" and "mount" not in seen
+    assert [file["path"] for file in seen["files"]] == ["/data/many/40"] and chunks_of(seen["layers"][2], "read")
+    parse_svg(imgfs.run("map", "-o", "-", indexed).stdout)
+
+
+@pytest.mark.parametrize("change", [b"", b"x", b"imgfs-trace-1 0000000000000000\n", os.urandom(4000)])
+def test_a_bad_trace_is_none(indexed, imgfs, change):
+    mount = imgfs.mount(indexed, "--no-profile")
+    read(mount, "etc/name")
+    imgfs.umount(mount)
+    (path,) = glob.glob(f"{imgfs.store}/v1/traces/*")
+    with open(path, "wb") as file:
+        file.write(change)
+    assert imgfs.json("map", indexed)["origin"] == "nothing"
+    assert not glob.glob(f"{imgfs.store}/v1/traces/*")
+
+
+def test_a_torn_live_trace_does_no_harm(indexed, imgfs, scratch):
+    runtime = scratch / "run"
+    runtime.mkdir(mode=0o700)
+    env = {"IMGFS_RUNTIME_DIR": os.fspath(runtime)}
+    mount = imgfs.mount(indexed, "--no-profile", env=env)
+    read(mount, "data/many/09")
+    (path,) = glob.glob(f"{runtime}/mounts/*.trace")
+    with open(path, "rb") as file:
+        whole = file.read()
+    copy = os.path.join(scratch, "copy")
+    for off in range(0, 900, 4):
+        with open(copy, "wb") as file:
+            file.write(whole[:off] + b"\xff\xff\xff\xff" + whole[off + 4:])
+        if off % 60 == 0:  # the whole command for some of them; the reader alone is fuzzed
+            os.rename(path, path + ".kept")
+            shutil.copy(copy, path)
+            done = imgfs.run("map", "--json", mount, env=env, check=False)
+            assert done.returncode == 0, (off, done.stderr)
+            json.loads(done.stdout)
+            os.rename(path + ".kept", path)
+
+
+def test_nothing_stays_of_a_mount_that_was_killed(indexed, imgfs, scratch):
+    runtime = scratch / "run"
+    runtime.mkdir(mode=0o700)
+    env = {"IMGFS_RUNTIME_DIR": os.fspath(runtime)}
+    folder, daemon = imgfs.mount_foreground(indexed, env=env)
+    assert len(os.listdir(runtime / "mounts")) == 2
+    daemon.stop(signal.SIGKILL)
+    imgfs.run("umount", folder, env=env)
+    assert os.listdir(runtime / "mounts") == []
+    folder = imgfs.mount(indexed, env=env)
+    assert len(os.listdir(runtime / "mounts")) == 2
+    imgfs.run("umount", folder, env=env)
+    assert os.listdir(runtime / "mounts") == []
+
+
+def test_nothing_is_fetched_and_nothing_made(registry, indexed, imgfs, scratch):
+    own = Registry(os.path.join(scratch, "own")).start()
+    layout = "oci:" + str(scratch / "copied")
+    run("skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{indexed}", layout + ":1")
+    reference = own.push(layout[4:] + ":1", "small")
+    imgfs.build(reference)
+    imgfs.keep_only_indexes()
+    before = imgfs.files()
+    own.stop()
+    seen = imgfs.json("map", reference)
+    assert seen["stored"] == 0 and [layer["indexed"] for layer in seen["layers"]] == [True] * 3
+    assert imgfs.files() == before
+
+
+# ---- forms
+
+
+def test_svg_is_well_formed(indexed, imgfs, scratch):
+    mount = imgfs.mount(indexed, "--no-profile")
+    read(mount, "data/large")
+    out = scratch / "map.svg"
+    imgfs.run("map", "-o", out, mount)
+    assert os.listdir(scratch).count("map.svg") == 1 and not glob.glob(f"{scratch}/*.part")
+    top = parse_svg(out.read_text(encoding="utf-8"))
+    layers = [group for group in top.iter(f"{SVG}g") if group.get("class") == "layer"]
+    assert len(layers) == 3
+    widths = [float(layer.get("data-w")) for layer in layers]
+    assert max(widths) == widths[1] == 532 and min(widths) >= 10
+    assert layers[1].find(f"{SVG}path[@class='here']") is not None and layers[1].find(f"{SVG}path[@class='wait']") is not None
+    assert layers[0].find(f"{SVG}path[@class='here']") is None
+    texts = [text.text for text in top.iter(f"{SVG}text")]
+    assert indexed in texts and "/data/large" in texts and "readers waiting" in texts
+    # No x of a bar lies outside it.
+    for layer, width in zip(layers, widths):
+        for path in layer.findall(f"{SVG}path"):
+            if path.get("class") != "wait":
+                for x in re.findall(r"[MH]([\d.]+)", path.get("d")):
+                    assert 196 <= float(x) <= 196 + width + 0.01
+    assert imgfs.run("map", "-o", "-", mount).stdout.startswith("<?xml ")
+    assert imgfs.run("map", "-o", "-", "--format=html", mount).stdout.startswith("<!DOCTYPE html>")
+
+
+def test_hostile_names(hostile, imgfs, scratch):
+    imgfs.build(hostile.reference)
+    mount = imgfs.mount(hostile.reference, "--no-profile")
+    for name in hostile.names:
+        assert len(read(os.fsencode(mount), name)) == CHUNK
+    seen = imgfs.json("map", mount)
+    found = {bytes.fromhex(f["path_bytes"]) if "path_bytes" in f else f["path"].encode() for f in seen["files"]}
+    assert found == {b"/" + name for name in hostile.names}
+    top = parse_svg(imgfs.run("map", "-o", "-", mount).stdout)
+    texts = [text.text or "" for text in top.iter(f"{SVG}text")]
+    assert any("alert(1)" in text for text in texts) and not any(re.search(r"[\x00-\x1f\u202e]", text) for text in texts)
+    page = scratch / "page.html"
+    imgfs.run("map", "-o", page, mount)
+    tags = Tags(page.read_text(encoding="utf-8"))
+    assert tags.tags.count("script") == 2 and "img" not in tags.tags and not tags.outside
+    assert any("<img src=x onerror=alert(2)>" in text for text in tags.texts)
+    data = next(text for text in tags.texts if text.startswith('{'))
+    assert "<" not in data and any("</script>" in f[2] or "∕script" in f[2] for f in json.loads(data)["layers"][0]["files"])
+    assert any(r"new\012line\011tab\033[31m" in text for text in tags.texts)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", imgfs.run("map", mount).stdout)
+
+
+def test_page_in_a_browser(indexed, imgfs, scratch):
+    mount = imgfs.mount(indexed, "--no-profile")
+    read(mount, "data/large")
+    read(mount, "data/many/05")
+    page = scratch / "map.html"
+    imgfs.run("map", "-o", page, mount)
+    tags = Tags(page.read_text(encoding="utf-8"))
+    assert not tags.outside and "<table>" in page.read_text(encoding="utf-8")
+    dom = browser(scratch, "--virtual-time-budget=2000", "--dump-dom", f"file://{page}#layer-2").stdout
+    # The script ran: it marked the body, made layers into buttons, took their titles, and opened the named one.
+    assert re.search(r'<body class="scripted">', dom)
+    assert len(re.findall(r'<g class="layer"[^>]*role="button"', dom)) == 3 and "<title>layer" not in dom
+    zoom = re.search(r'<section id="zoom"([^>]*)>(.*?)</section>', dom, re.S)
+    assert "hidden" not in zoom.group(1) and "layer 2, sha256:" in zoom.group(2)
+    height = re.search(r'<canvas id="cells"[^>]*height="(\d+)"', zoom.group(2))
+    assert height and int(height.group(1)) > 0
+    assert len(re.findall(r"<th[^>]*><button>", dom)) == 7
+    # And without the script it is a whole picture still.
+    plain = page.read_text(encoding="utf-8")
+    still = scratch / "still.html"
+    still.write_text(re.sub(r"<script.*?</script>", "", plain, flags=re.S), encoding="utf-8")
+    for name, width in (("map.html", 800), ("still.html", 1600)):
+        picture = scratch / f"{name}-{width}.png"
+        browser(scratch, f"--screenshot={picture}", f"--window-size={width},1000", f"file://{scratch / name}")
+        assert picture.stat().st_size > 20000, "an empty page is smaller"
+
+
+def test_hostile_names_in_a_browser(hostile, imgfs, scratch):
+    imgfs.build(hostile.reference)
+    mount = imgfs.mount(hostile.reference, "--no-profile")
+    for name in hostile.names:
+        read(os.fsencode(mount), name)
+    page = scratch / "map.html"
+    imgfs.run("map", "-o", page, mount)
+    dom = browser(scratch, "--virtual-time-budget=2000", "--dump-dom", f"file://{page}#layer-1").stdout
+    assert '<body class="scripted">' in dom and "<img" not in dom and dom.count("<script") == 2
+
+
+def test_text(indexed, imgfs):
+    mount = imgfs.mount(indexed, "--no-profile")
+    read(mount, "data/many/05")
+    for env, cells in (({"LC_ALL": "C"}, r"[.#!-]+"), ({"LC_ALL": "C.UTF-8"}, "[░▒█▀]+")):
+        text = imgfs.run("map", mount, env=env).stdout
+        assert "\x1b" not in text
+        for line, layer in zip(re.findall(r"^ +\d (\w{8}) (\S+) ", text, re.M), imgfs.json("map", mount)["layers"]):
+            assert layer["digest"].startswith(f"sha256:{line[0]}") and re.fullmatch(cells, line[1])
+        assert len(re.findall(r"^ +\d \w{8} ", text, re.M)) == 3 and "/data/many/05" in text
+    for width in (20, 38, 50, 62, 80, 200):
+        text = imgfs.run("map", mount, env={"COLUMNS": str(width), "LC_ALL": "C"}).stdout
+        lines = re.findall(r"^ +\d \w{8} .*$", text, re.M)
+        assert all(len(line.rstrip()) <= max(width, 23) for line in lines), (width, lines)
+    coloured = on_terminal(imgfs.command("map", mount))
+    assert b"\x1b[3" in coloured if isinstance(coloured, bytes) else "\x1b[3" in coloured
+    assert "\x1b" not in imgfs.run("map", mount, "--color=never").stdout
+    assert "\x1b[3" in imgfs.run("map", mount, "--color=always").stdout
+
+
+# ---- what is wrong
+
+
+def test_wrong_words(indexed, small, imgfs, scratch):
+    failed(imgfs.run("map", check=False), 2, "REF or DIR")
+    failed(imgfs.run("map", indexed, indexed, check=False), 2, "REF or DIR")
+    failed(imgfs.run("map", "--format=png", indexed, check=False), 2, "'png'")
+    failed(imgfs.run("map", "-o", scratch / "map.png", indexed, check=False), 2, "map.png", "--format")
+    failed(imgfs.run("map", "--color=blue", indexed, check=False), 2, "blue")
+    failed(imgfs.run("map", scratch, check=False), 3, "no image of yours is mounted")
+    failed(imgfs.run("map", "-o", scratch / "no" / "map.svg", indexed, check=False), 1, "map.svg")
+    failed(imgfs.run("map", f"localhost:{free_port()}/none:1", check=False), 3, "no record")
+    with open(scratch / "full", "w", encoding="ascii") as file:
+        file.write("old")
+    assert imgfs.run("map", "-o", "/dev/full", "--format=svg", indexed, check=False).returncode == 1
+    imgfs.run("map", "-o", "/dev/stdout", "--format=svg", indexed)
+
+
+def test_an_image_without_an_index(small, imgfs, scratch):
+    layout = Layout(scratch / "large")
+    layout.add_layer(tar_of({"a": noise(2 << 20)}))
+    done = imgfs.run("map", "oci:" + layout.write(), check=False)
+    failed(done, 3, "no index", "imgfs index build")
+
+
+def test_a_picture_is_whole_or_not_there(indexed, imgfs, scratch):
+    """A reader that ends early is no error line; a full disk leaves the old picture."""
+    out = scratch / "map.svg"
+    out.write_text("old", encoding="ascii")
+    done = subprocess.run(["sh", "-c", 'ulimit -f 1; trap "" XFSZ; exec "$@"', "sh", *imgfs.command("map", "-o", out, indexed)],
+                          capture_output=True, text=True, check=False, env=program.environment())
+    assert done.returncode == 1 and "map.svg" in done.stderr and out.read_text(encoding="ascii") == "old"
+    assert not glob.glob(f"{scratch}/*.part")
+    piped = subprocess.run(["sh", "-c", '"$@" | head -c 10', "sh", *imgfs.command("map", "-o", "-", indexed)],
+                           capture_output=True, text=True, check=True, env=program.environment())
+    assert piped.stdout == "<?xml vers" and not piped.stderr

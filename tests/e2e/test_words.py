@@ -184,7 +184,8 @@ def test_commands_and_options_are_offered():
     (["ls", "--store", ""], "directories", []), (["profile", "set", "x", ""], "files", []), (["umount", ""], "words", []),
     (["ls", "--platform", "linux/amd"], "words", ["linux/amd64"]), (["mount", "-"], "words", None), (["mount", "--", "-"], "words", []),
     (["help", "ex"], "words", ["exit-codes"]), (["help", "index", "b"], "words", ["build"]), (["nonsense", ""], "words", []),
-    (["index", "nonsense", ""], "words", []), (["mount", "-o", ""], "words", []), (["mount", "-fo"], "words", []),
+    (["index", "nonsense", ""], "words", []), (["mount", "-o", "allow_other,none"], "words", ["allow_other,nonempty"]),
+    (["mount", "-fo", "rea"], "words", ["read_ahead="]), (["mount", "-fo"], "words", []),
     (["store", "du", ""], "words", []), (["--v"], "words", ["--version"]), (["index", "build", "--output", "n"], "words", ["none"]),
 ])
 def test_kinds_of_words(words, kind, expected):

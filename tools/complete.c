@@ -114,14 +114,13 @@ static void complete_image_path(struct line *line)
 		complete_paths(&line->out, &line->common, line->operands[0]);
 }
 
-/* "REF:PATH": the path begins behind the last colon that a slash follows. */
+/* "REF:PATH": the path begins behind the first colon that a slash follows, that of oci: aside. */
 static void complete_image_file(struct line *line)
 {
 	struct completion *c = &line->out;
-	const char *part = completion_part(c), *colon = NULL;
-	for (const char *p = strstr(part, ":/"); p; p = strstr(p + 1, ":/"))
-		colon = p;
-	if (!colon || word_is(part, (size_t)(colon - part), "oci")) {
+	const char *part = completion_part(c);
+	const char *colon = strstr(part + (strncmp(part, "oci:", 4) ? 0 : 4), ":/");
+	if (!colon) {
 		complete_references(c, &line->common, ":");
 		return;
 	}

@@ -138,9 +138,8 @@ void complete_references(struct completion *c, const struct common_options *comm
 {
 	struct references r = {.typed = completion_part(c), .suffix = suffix};
 	struct store *store = open_existing(common);
-	if (store && store_tags_each(store, add_reference, &r))
-		r.found.n = 0;
-	texts_put(&r.found, c);
+	if (store && !store_tags_each(store, add_reference, &r))
+		texts_put(&r.found, c);
 	if (strncmp(r.typed, "oci:", 4))
 		completion_put(c, "oci:", "an OCI layout on disk");
 	else

@@ -1,5 +1,6 @@
 """What is said about commands, in help, manual pages and completions, is what they understand."""
 import glob
+import itertools
 import os
 import re
 import shlex
@@ -44,6 +45,13 @@ def needs(*tools):
             pytest.skip(f"{tool} is not installed")
 
 
+def until_operator(line):
+    """The words of a shell's first simple command."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+    lexer.whitespace_split, lexer.commenters = True, ""
+    return list(itertools.takewhile(lambda word: not re.fullmatch(r"[|&;<>]+", word), lexer))
+
+
 # ---- help
 
 
@@ -64,7 +72,8 @@ def test_help_without_a_terminal_has_80_columns():
 
 
 def test_every_command_has_examples_that_parse():
-    texts = {" ".join(words): say(*words, "--help") for words in commands()}
+    names = commands()
+    texts = {" ".join(words): say(*words, "--help") for words in names}
     texts = {name: text for name, text in texts.items() if "\nCommands:\n" not in text}
     assert not [name for name, text in texts.items() if "\nExamples:\n" not in text]
     for words, text in texts.items():
@@ -72,11 +81,9 @@ def test_every_command_has_examples_that_parse():
         typed = [line.strip() for line in lines if not line.strip().startswith("#")]
         assert typed, words
         for line in typed:
-            for part in re.split(r" \| | && | > | < ", line):
-                told = shlex.split(part)
-                if told[0] != "imgfs":
-                    continue
-                n = 3 if told[1:3] in commands() else 2
+            told = until_operator(line)
+            if told[0] == "imgfs":
+                n = 3 if told[1:3] in names else 2
                 say(*told[1:n], "--help", *told[n:])  # options are checked before help is printed
 
 
@@ -231,9 +238,12 @@ def test_references_and_paths_without_network(image):
     offered = answer("ls", "--store", store, "")[1]
     assert offered[0] == reference and offered[-1] == "oci:"
     for of in (reference, layout_reference):
-        began = time.monotonic()
-        assert answer("ls", "--store", store, of, "/") == ("words", ["/d/", "/etc/"])
-        assert time.monotonic() - began < 0.1 * program.SLOWER ** 2
+        took = []
+        for _ in range(5):
+            began = time.monotonic()
+            assert answer("ls", "--store", store, of, "/") == ("words", ["/d/", "/etc/"])
+            took.append(time.monotonic() - began)
+        assert min(took) < 0.1 * program.SLOWER
         assert answer("cat", f"--store={store}", of, "/etc/passwd", "etc/")[1] == ["etc/deep/", "etc/passwd"]
         assert answer("ls", "--store", store, of, "/d/.")[1] == ["/d/.hidden"]
         assert sorted(answer("ls", "--store", store, of, "/d/")[1]) == sorted(f"/d/{name}" for name in ODD_NAMES)

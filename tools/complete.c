@@ -7,6 +7,7 @@
 
 #include "fetch/log.h"
 #include "tools/complete_image.h"
+#include "tools/help.h"
 #include "tools/topics.h"
 
 #include <ctype.h>
@@ -24,6 +25,13 @@ struct line {
 	int at; /* words that named the command */
 	/* of the command */
 	const struct description *d;
+	struct synopsis {
+		struct operand {
+			char kinds[40]; /* "REF|FILE" */
+			bool repeats;
+		} operands[OPERANDS_MAX];
+		int n;
+	} synopsis;
 	struct common_options common; /* those that were typed */
 	char **operands;	      /* those that were typed; owned, the words are not */
 	int n_operands;
@@ -52,6 +60,53 @@ static bool word_is(const char *word, size_t n, const char *kind)
 	return strlen(kind) == n && !memcmp(word, kind, n);
 }
 
+/* Names of a line, parted by commas and blanks; those with a dash in front, or the others. */
+static void put_names(struct completion *c, const char *at, const char *end, bool dashes)
+{
+	while (at < end) {
+		size_t n = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+		bool has_dash = *at == '-' && n > 1 && at[1] != '-';
+		n += at[n] == '=';
+		if (n && (dashes ? has_dash : *at != '-'))
+			put_literal(c, at, n);
+		at += n + strcspn(at + n, ", \n");
+		at += strspn(at, ", ");
+	}
+}
+
+/*
+ * What a command's details list behind a first mention of `marker`: the terms "  a, b=N  what they
+ * mean" are words of an -o LIST, and names with a dash, anywhere in such lines, are tests as those
+ * of find(1).
+ */
+static void put_listed(struct line *line, const char *marker, bool dashes)
+{
+	const char *text = line->d->self->details, *end;
+	text = text ? strstr(text, marker) : NULL;
+	for (size_t column = 0; text && *text; text = *end ? end + 1 : end) {
+		struct help_line parts;
+		end = strchrnul(text, '\n');
+		column = *text == ' ' ? help_line_split(text, (size_t)(end - text), column, &parts)
+				      : 0;
+		if (*text == ' ' && dashes)
+			put_names(&line->out, text + strspn(text, " "), end, true);
+		else if (*text == ' ' && parts.term)
+			put_names(&line->out, parts.term, parts.term + parts.term_len, false);
+	}
+}
+
+/* "-o a,b": the last word of the list. */
+static void complete_list(struct line *line)
+{
+	struct completion *c = &line->out;
+	const char *fixed = c->fixed, *comma = strrchr(completion_part(c), ',');
+	auto_free char *before =
+		xstrndup(c->typed, comma ? (size_t)(comma + 1 - c->typed) : strlen(fixed));
+	c->fixed = before;
+	put_listed(line, "(-o ", false);
+	c->fixed = fixed;
+}
+
 /* The image that a path is in. */
 static void complete_image_path(struct line *line)
 {
@@ -59,14 +114,13 @@ static void complete_image_path(struct line *line)
 		complete_paths(&line->out, &line->common, line->operands[0]);
 }
 
-/* "REF:PATH": the path begins behind the last colon that a slash follows. */
+/* "REF:PATH": the path begins behind the first colon that a slash follows, that of oci: aside. */
 static void complete_image_file(struct line *line)
 {
 	struct completion *c = &line->out;
-	const char *part = completion_part(c), *colon = NULL;
-	for (const char *p = strstr(part, ":/"); p; p = strstr(p + 1, ":/"))
-		colon = p;
-	if (!colon || word_is(part, (size_t)(colon - part), "oci")) {
+	const char *part = completion_part(c);
+	const char *colon = strstr(part + (strncmp(part, "oci:", 4) ? 0 : 4), ":/");
+	if (!colon) {
 		complete_references(c, &line->common, ":");
 		return;
 	}
@@ -86,7 +140,8 @@ static void complete_kind(struct line *line, const char *word, size_t n, bool fi
 		complete_references(c, &line->common, "");
 	else if (word_is(word, n, "REF:PATH"))
 		complete_image_file(line);
-	else if (word_is(word, n, "PATH") || word_is(word, n, "CMD") || word_is(word, n, "COMMAND"))
+	else if (word_is(word, n, "PATH") || word_is(word, n, "COMMAND") ||
+		 word_is(word, n, "ARGUMENT"))
 		complete_image_path(line);
 	else if (word_is(word, n, "oci:DIR"))
 		complete_references(c, &line->common, "");
@@ -96,6 +151,8 @@ static void complete_kind(struct line *line, const char *word, size_t n, bool fi
 		c->files = c->files == SHELL_FILES ? SHELL_FILES : SHELL_DIRECTORIES;
 	else if (word_is(word, n, "FILE") || word_is(word, n, "DEST"))
 		c->files = SHELL_FILES;
+	else if (word_is(word, n, "LIST"))
+		complete_list(line);
 	else if (word_is(word, n, "OS/ARCH"))
 		complete_platforms(c);
 	else if (islower((unsigned char)*word))
@@ -114,16 +171,6 @@ static void complete_kinds(struct line *line, const char *kinds, bool first)
 }
 
 /* ---- the synopsis ---- */
-
-struct operand {
-	char kinds[40];
-	bool repeats;
-};
-
-struct synopsis {
-	struct operand operands[OPERANDS_MAX];
-	int n;
-};
 
 static const struct option_row *find_row(const struct option_row *rows, const char *name, size_t n)
 {
@@ -171,10 +218,10 @@ static const char *skip_option(const struct line *line, const char *text, bool b
 	return text;
 }
 
-static void read_synopsis(const struct line *line, struct synopsis *s)
+static void read_synopsis(struct line *line)
 {
+	struct synopsis *s = &line->synopsis;
 	bool alternative = false;
-	*s = (struct synopsis){0};
 	for (const char *text = line->d->self->synopsis; text && *text;) {
 		size_t brackets = strspn(text, " []");
 		bool bracket = brackets && text[brackets - 1] == '[';
@@ -196,16 +243,22 @@ static void read_synopsis(const struct line *line, struct synopsis *s)
 /* Operands in front that repeat may still go on, or be over. */
 static void complete_operand(struct line *line)
 {
-	struct synopsis s;
+	const struct synopsis *s = &line->synopsis;
 	int k = line->n_operands;
 	bool behind_repeated = false;
-	read_synopsis(line, &s);
-	for (int i = 0; i < s.n && i <= k; i++) {
-		bool here = i == k || s.operands[i].repeats || behind_repeated;
-		behind_repeated = behind_repeated || s.operands[i].repeats;
+	for (int i = 0; i < s->n && i <= k; i++) {
+		bool here = i == k || s->operands[i].repeats || behind_repeated;
+		behind_repeated = behind_repeated || s->operands[i].repeats;
 		if (here)
-			complete_kinds(line, s.operands[i].kinds, k == 0);
+			complete_kinds(line, s->operands[i].kinds, k == 0);
 	}
+}
+
+/* "REF [COMMAND...]": options behind REF are those of that command. */
+static bool another_command_follows(const struct line *line)
+{
+	int k = line->n_operands;
+	return k < line->synopsis.n && !strcmp(line->synopsis.operands[k].kinds, "COMMAND");
 }
 
 /* ---- options ---- */
@@ -288,6 +341,7 @@ static const struct option_row *take_words(struct line *line)
 			pending = NULL;
 		} else if (line->options_ended || word[0] != '-' || !word[1]) {
 			line->operands[line->n_operands++] = word;
+			line->options_ended = line->options_ended || another_command_follows(line);
 		} else if (!strcmp(word, "--")) {
 			line->options_ended = true;
 		} else {
@@ -312,6 +366,7 @@ static void complete_command(void *arg, const struct description *d)
 			complete_group(line, d->commands);
 		return;
 	}
+	read_synopsis(line);
 	const struct option_row *pending = take_words(line);
 	const char *typed = line->out.typed;
 	if (pending && pending->arg_name) {
@@ -322,6 +377,7 @@ static void complete_command(void *arg, const struct description *d)
 		complete_option_names(line, d->rows);
 		complete_option_names(line, d->common);
 		completion_put(&line->out, "--help", "say what the command does");
+		put_listed(line, "", true);
 	} else {
 		complete_operand(line);
 	}

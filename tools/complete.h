@@ -18,8 +18,8 @@
  * The first line says what the shell shall add by itself: "words" (nothing), "files" or
  * "directories", and behind a blank what of the word stands before the file ("--log="). Then a
  * candidate a line: for bash quoted as it is to be inserted, with a blank behind a word that is
- * complete; for the others as it is, and behind a tab what it means. One that ends in "/" or ":"
- * goes on.
+ * complete; for the others as it is, and behind a tab what it means. One that ends in "/", ":" or
+ * "=" goes on.
  * Names that hold control characters, or are not UTF-8, are left out.
  */
 int complete(const struct command *const *table, int argc, char **argv);

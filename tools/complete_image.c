@@ -137,15 +137,13 @@ void complete_references(struct completion *c, const struct common_options *comm
 			 const char *suffix)
 {
 	struct references r = {.typed = completion_part(c), .suffix = suffix};
-	if (!strncmp(r.typed, "oci:", 4)) {
-		complete_layouts(c, suffix);
-		return;
-	}
 	struct store *store = open_existing(common);
-	if (store && store_tags_each(store, add_reference, &r))
-		r.found.n = 0;
-	texts_put(&r.found, c);
-	completion_put(c, "oci:", "an OCI layout on disk");
+	if (store && !store_tags_each(store, add_reference, &r))
+		texts_put(&r.found, c);
+	if (strncmp(r.typed, "oci:", 4))
+		completion_put(c, "oci:", "an OCI layout on disk");
+	else
+		complete_layouts(c, suffix);
 	store_close(&store);
 }
 

@@ -176,7 +176,7 @@ static bool can_be_shown(const char *text)
 static bool goes_on(const char *text)
 {
 	size_t n = strlen(text);
-	return n && (text[n - 1] == '/' || text[n - 1] == ':');
+	return n && strchr("/:=", text[n - 1]);
 }
 
 void completion_put(struct completion *c, const char *text, const char *description)

@@ -81,6 +81,10 @@ size_t help_line_split(const char *line, size_t len, size_t text_column, struct 
 	if (gap == len)
 		return 0;
 	size_t column = gap + strspn(line + gap, " ");
+	if (line[column] == '-' || memmem(line + column, len - column, "  ", 2)) {
+		out->term_len = len - indent; /* several terms beside each other */
+		return 0;
+	}
 	out->text = line + column;
 	out->text_len = len - column;
 	return column;

@@ -31,7 +31,8 @@ const char *option_names(const struct option_row *row, char buf[OPTION_NAMES_MAX
 
 /*
  * A line of an indented list, taken apart: "  allow_other  whether others may look". A line without
- * two words that stand apart has no text; one that goes on with the text before it has no term.
+ * two words that stand apart, or with more than that, has no text; one that goes on with the text
+ * before it has no term.
  */
 struct help_line {
 	const char *term, *text; /* into the line; NULL: none */

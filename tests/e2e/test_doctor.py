@@ -252,6 +252,17 @@ def test_credentials(anybody, scratch):
     anybody.finds("fail", "credentials", f"{login} is no JSON", arguments=["--authfile", login])
 
 
+@pytest.mark.root
+def test_credentials_of_root_are_no_concern(user):
+    """/run/containers, where root's podman makes it, is closed to others."""
+    closed = "mkdir -p /run/containers && mount -t tmpfs -o mode=0700 none /run/containers"
+    become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    command = [*changed(closed, *become), BINARY, "doctor", "--json"]
+    done = run(*command, check=False, timeout=60 * SLOWER, env=user.environment(), cwd=user.home)
+    found = {row["name"]: row for row in json.loads(done.stdout)["findings"]}
+    assert found["credentials"]["text"].startswith("none"), found["credentials"]
+
+
 def test_proxies_without_their_password(anybody):
     env = {"https_proxy": "http://me:geheim@proxy.h.io:3128", "no_proxy": "localhost"}
     rows = anybody.finds("ok", "proxy", "https_proxy=proxy.h.io:3128", env=env)

@@ -7,6 +7,7 @@
 #include "fetch/json.h"
 #include "fetch/log.h"
 
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -222,6 +223,15 @@ void credentials_places(struct credential_place places[CREDENTIAL_PLACES])
 	places[4] = (struct credential_place){join(home, "/.dockercfg"), true};
 }
 
+/* Where root runs containers, /run/containers is closed to others: no login of theirs lies in it.
+ */
+bool credential_place_is_absent(const char *path, err_t err)
+{
+	if (err == -EACCES)
+		return faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) != 0 && errno == EACCES;
+	return err == -ENOENT || err == -ENOTDIR;
+}
+
 static void search_places(const char *host, const char *repo, struct credential *out)
 {
 	struct credential_place places[CREDENTIAL_PLACES];
@@ -231,7 +241,7 @@ static void search_places(const char *host, const char *repo, struct credential 
 		if (places[i].path && credential_is_empty(out)) {
 			err_t err = search_file(places[i].path, places[i].old_format, host, repo,
 						out, &why);
-			if (err && err != -ENOENT && err != -ENOTDIR)
+			if (err && !credential_place_is_absent(places[i].path, err))
 				log_warn("credentials.file", "error=\"%s\"", why.text);
 		}
 		free(places[i].path);

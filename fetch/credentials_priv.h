@@ -14,5 +14,8 @@ struct credential_place {
 #define CREDENTIAL_PLACES 5
 /* credentials_places - in the order in which they count; the caller frees the paths. */
 void credentials_places(struct credential_place places[CREDENTIAL_PLACES]);
+/* credential_place_is_absent - whether reading a place gave `err` because nothing of ours can be
+ * there: no such file, or a folder on the way that is closed to us. */
+bool credential_place_is_absent(const char *path, err_t err);
 
 #endif

@@ -68,6 +68,8 @@ static void show_file(const char *path, bool old_format, credential_source_fn sh
 	struct buf text = {0};
 	struct stat st;
 	s.source.err = read_file(path, CREDENTIAL_FILE_MAX, &text);
+	if (credential_place_is_absent(path, s.source.err))
+		s.source.err = -ENOENT;
 	s.source.open_to_others = stat(path, &st) == 0 && (st.st_mode & 077);
 	if (s.source.err)
 		show(arg, &s.source);

@@ -10,6 +10,7 @@
  *   registry_exchange.c  one request with its redirects and its 401
  *   registry_auth.c      the authorization in force, and how a new one is got
  *   registry_target.c    where the registry redirected a blob to, kept while the URL is good
+ *   registry_probe.c     the way to the registry, one step at a time
  *   registry_retry.c     back-off, Retry-After, and the gate in front of a registry that is down
  *   registry_error.c     what a status means
  */

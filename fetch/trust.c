@@ -105,15 +105,15 @@ static char *user_file(void)
 }
 
 static err_t apply_files(struct trust *t, const char *system_file, const char *named,
-			 const char *subject, struct diag *d)
+			 const char *subject, bool *applied, struct diag *d)
 {
-	bool applied = false;
+	*applied = false;
 	if (named)
-		return apply_file(t, named, false, subject, &applied, d);
+		return apply_file(t, named, false, subject, applied, d);
 	auto_free char *user = user_file();
-	err_t err = user ? apply_file(t, user, true, subject, &applied, d) : 0;
-	if (!err && !applied)
-		err = apply_file(t, system_file, true, subject, &applied, d);
+	err_t err = user ? apply_file(t, user, true, subject, applied, d) : 0;
+	if (!err && !*applied)
+		err = apply_file(t, system_file, true, subject, applied, d);
 	return err;
 }
 
@@ -152,23 +152,37 @@ static err_t take_keys(struct trust *t, const char *const *paths, struct diag *d
 	return 0;
 }
 
+/* --index decides, and what stands beside it. */
+static err_t take_index_and_keys(struct trust *t, const struct trust_options *o, struct diag *d)
+{
+	err_t err = take_index(t, o, d);
+	t->any = o->any;
+	return err ? err : take_keys(t, o->keys, d);
+}
+
+static err_t take_options(struct trust *t, const struct trust_options *o, struct diag *d)
+{
+	size_t of_file = t->n;
+	err_t err = take_keys(t, o->keys, d);
+	if (o->any || t->n > of_file)
+		t->refuses = false;
+	t->any |= o->any;
+	return err;
+}
+
 static err_t read_all(struct trust *t, const char *system_file, const struct trust_options *o,
 		      const struct ref *ref, struct diag *d)
 {
-	if (o->index) {
-		err_t err = take_index(t, o, d);
-		return err ? err : take_keys(t, o->keys, d);
-	}
+	if (o->index && !o->default_only)
+		return take_index_and_keys(t, o, d);
 	auto_free char *subject = NULL;
+	bool applied = false;
 	err_t err = ref_pattern_subject(ref, &subject, d);
 	if (!err)
-		err = apply_files(t, system_file, o->trust_file, subject, d);
-	size_t of_file = t->n;
-	if (!err)
-		err = take_keys(t, o->keys, d);
-	if (o->any || t->n > of_file)
-		t->refuses = false;
-	return err;
+		err = apply_files(t, system_file, o->trust_file, subject, &applied, d);
+	if (err || (applied && o->default_only))
+		return err;
+	return o->index ? take_index_and_keys(t, o, d) : take_options(t, o, d);
 }
 
 err_t trust_new_with(const char *system_file, const struct trust_options *o, const struct ref *ref,
@@ -176,7 +190,6 @@ err_t trust_new_with(const char *system_file, const struct trust_options *o, con
 {
 	struct trust *t = new_of(struct trust);
 	err_t err = read_all(t, system_file, o, ref, d);
-	t->any |= o->any;
 	if (err)
 		trust_free(&t);
 	*out = t;

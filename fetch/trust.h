@@ -29,6 +29,8 @@ struct trust_options {
 	const char *const *keys; /* --trust-key: files, NULL at the end; or NULL */
 	bool any;		 /* --trust-index=any */
 	const char *trust_file;	 /* --trust-file; NULL: the default ones */
+	bool default_only; /* index, keys and any are defaults (imgfs.conf): they count only where
+			      no line of a trust file applies */
 };
 
 #define TRUST_SYSTEM_FILE "/etc/imgfs/trust"

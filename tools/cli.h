@@ -51,6 +51,7 @@ struct common_options {
 	struct option_texts trust_keys; /* --trust-key FILE */
 	const char *trust_index;	/* --trust-index any */
 	const char *trust_file;		/* --trust-file FILE */
+	bool trust_is_default;		/* the trust_ members come from imgfs.conf */
 	const char *config;		/* --config FILE|none */
 	bool json;			/* --json, for commands that list it */
 	const char *progress;		/* --progress auto|plain|none */

@@ -78,7 +78,7 @@ static int run(const struct command *self, int argc, char **argv)
 	if (status)
 		return status;
 	status = ci.image->published ? pull(self, ci.image)
-				     : fail_none(self, ci.image, common.index);
+				     : fail_none(self, ci.image, ci.in_force.index);
 	cli_close_image(&ci);
 	return status;
 }

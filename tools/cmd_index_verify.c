@@ -334,8 +334,8 @@ static int run(const struct command *self, int argc, char **argv)
 	status = cli_open_image_with(self, &common, &options, reference, false, &ci);
 	if (status)
 		return status;
-	const char *named = common.index && strcmp(common.index, "none") ? common.index : NULL;
-	status = verify_image(self, ci.image, named);
+	const char *index = ci.in_force.index;
+	status = verify_image(self, ci.image, index && strcmp(index, "none") ? index : NULL);
 	cli_close_image(&ci);
 	return status;
 }

@@ -443,7 +443,8 @@ const struct command cmd_mount = {
 		"                              layer and digest of their content, and how many of\n"
 		"                              their bytes are here (getfattr -d)\n"
 		"  read_ahead=KIB              read-ahead of the kernel (root only; 4 to 16384)\n"
-		"  context=..., fscontext=..., defcontext=..., rootcontext=...   SELinux",
+		"  context=..., fscontext=..., defcontext=..., rootcontext=...   SELinux\n\n"
+		"'mount -t imgfs REF DIR' and lines of fstab do the same; mount.imgfs --help.",
 	.examples = "imgfs mount docker.io/library/python:3.12 /mnt\n"
 		    "# everything, while nobody else reads; reads wait for a network that is away\n"
 		    "imgfs mount --fill idle --on-error wait docker.io/library/python:3.12 /mnt\n"

@@ -241,6 +241,7 @@ static void fill_text(const struct conf *conf, const char *key, const char **opt
 static void fill_trust(const struct conf *conf, struct common_options *common)
 {
 	struct option_texts *keys = &common->trust_keys;
+	common->trust_is_default = true;
 	fill_text(conf, "index", &common->index);
 	fill_text(conf, "trust-index", &common->trust_index);
 	fill_text(conf, "trust-file", &common->trust_file);

@@ -31,9 +31,8 @@ static void check_kernel(struct doctor *doc)
 	unsigned version = major * 1000 + minor;
 	bool is_old = version < 5015;
 	doctor_say(doc, is_old ? DOCTOR_WARN : DOCTOR_OK, "kernel",
-		   is_old ? "imgfs is tested with Linux 5.15 and later" : NULL,
-		   "%s %s, %s; idmapped mounts of images: %s", name.sysname, name.release,
-		   name.machine, version >= 6012 ? "yes" : "no (from Linux 6.12 on)");
+		   is_old ? "imgfs is tested with Linux 5.15 and later" : NULL, "%s %s, %s",
+		   name.sysname, name.release, name.machine);
 }
 
 static bool check_device(struct doctor *doc)

@@ -59,7 +59,7 @@ static void show_source(void *arg, const struct credential_source *source)
 	struct survey *s = arg;
 	struct doctor *doc = s->doc;
 	auto_free char *chmod_hint = xasprintf("chmod 600 %s", source->name);
-	if ((source->err == -ENOENT || source->err == -ENOTDIR) && !s->named)
+	if (source->err == -ENOENT && !s->named)
 		return;
 	s->n++;
 	if (source->err == -EINVAL)

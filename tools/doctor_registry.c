@@ -78,6 +78,7 @@ static bool check_protocol(struct way *w)
 	struct diag d = DIAG_INIT;
 	err_t err = registry_probe_hello(w->source, &hello, &d);
 	if (err) {
+		d.text[strcspn(d.text, ";")] = '\0'; /* our advice says more */
 		doctor_error(w->doc, DOCTOR_FAIL, "protocol", &d, protocol_hint(err));
 		return false;
 	}
@@ -247,6 +248,26 @@ static void check_referrers(struct way *w)
 			     "published indexes may not be found; --index DIGEST names one");
 }
 
+/* A published index that nobody vouches for is not used. */
+static void check_trust(struct way *w)
+{
+	struct image_options options = image_options_of(&w->doc->common);
+	struct trust *trust = NULL;
+	if (trust_new(&options.trust, &w->ref, &trust, NULL))
+		return; /* said before */
+	if (trust_refuses(trust))
+		doctor_say(w->doc, DOCTOR_OK, "trust", NULL, "published indexes are refused");
+	else if (trust_looks(trust))
+		doctor_say(w->doc, DOCTOR_OK, "trust", NULL,
+			   "published indexes are looked for; %zu key%s", trust_n_keys(trust),
+			   trust_n_keys(trust) == 1 ? "" : "s");
+	else
+		doctor_say(
+			w->doc, DOCTOR_OK, "trust", NULL,
+			"published indexes are not used: no key, digest or trust file says whose");
+	trust_free(&trust);
+}
+
 static void walk(struct way *w)
 {
 	struct diag d = DIAG_INIT;
@@ -257,6 +278,7 @@ static void walk(struct way *w)
 	if (check_connection(w) && check_protocol(w) && check_login(w) && check_manifest(w)) {
 		check_ranges(w);
 		check_referrers(w);
+		check_trust(w);
 	}
 	manifest_fini(&w->manifest);
 	source_free(&w->source);

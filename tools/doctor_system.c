@@ -97,26 +97,32 @@ static unsigned long setting(const char *path, unsigned long otherwise)
 	return strtoul((const char *)text.p, NULL, 10);
 }
 
-static const char *why_no_namespaces(void)
+/* The setting that keeps plain users from them; NULL: none is known. */
+static const char *namespaces_hint(void)
 {
 	if (setting("/proc/sys/user/max_user_namespaces", 1) == 0)
 		return "as root: sysctl user.max_user_namespaces=15000";
 	if (setting("/proc/sys/kernel/unprivileged_userns_clone", 1) == 0)
 		return "as root: sysctl kernel.unprivileged_userns_clone=1";
 	if (setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", 0) == 1)
-		return "AppArmor allows them to named programs only: sysctl "
-		       "kernel.apparmor_restrict_unprivileged_userns=0";
-	return "a container's or system's rules forbid them (seccomp)";
+		return "as root: sysctl kernel.apparmor_restrict_unprivileged_userns=0";
+	return NULL;
 }
 
 static void check_namespaces(struct doctor *doc)
 {
-	if (namespace_works(CLONE_NEWUSER))
-		doctor_say(doc, DOCTOR_OK, "user namespaces", NULL, "allowed%s",
-			   doc->is_root ? " (for root)" : ": containers without root");
-	else
-		doctor_say(doc, DOCTOR_WARN, "user namespaces", why_no_namespaces(),
+	const char *hint = namespaces_hint();
+	if (!namespace_works(CLONE_NEWUSER))
+		doctor_say(doc, DOCTOR_WARN, "user namespaces",
+			   hint ? hint
+				: "rules of a container or of the system forbid them (seccomp)",
 			   "not allowed%s", doc->is_root ? "" : ": no containers without root");
+	else if (hint)
+		doctor_say(doc, DOCTOR_WARN, "user namespaces", hint,
+			   "restricted: no containers without root");
+	else
+		doctor_say(doc, DOCTOR_OK, "user namespaces", NULL,
+			   "allowed: containers without root");
 }
 
 static void check_cgroup(struct doctor *doc)

@@ -184,6 +184,34 @@ static err_t take_list(struct helper *h, struct diag *d)
 
 /* ---- the command line ---- */
 
+static int print_help(void)
+{
+	char name[64];
+	printf("Usage: mount -t imgfs [-o LIST] REF DIR\n"
+	       "       mount.imgfs REF DIR [-sfnv] [-N NAMESPACE] [-o LIST]\n\n"
+	       "Called by mount(8), which also reads lines of /etc/fstab. At boot, when somebody "
+	       "first\n"
+	       "looks:\n"
+	       "  docker.io/library/python:3.12 /srv/python imgfs "
+	       "noauto,_netdev,x-systemd.automount 0 0\n\n"
+	       "In LIST may stand what 'imgfs mount -o' takes, and:\n");
+	for (const struct conf_key *key = conf_keys; key->name; key++) {
+		if (strcmp(key->name, "mount-options") == 0)
+			continue;
+		snprintf(name, sizeof(name), "%s%s%s", key->name, key->kind == CONF_FLAG ? "" : "=",
+			 key->kind == CONF_FLAG ? "" : key->arg);
+		printf("  %-20s %s\n", name, key->help);
+	}
+	printf("  %-20s %s\n", "config=FILE|none",
+	       "defaults, in the place of the usual imgfs.conf");
+	printf("  %-20s %s\n\n", "log=FILE", "log to a file, not to syslog");
+	printf("A value with a comma stands in double quotes. Words of others (noauto, user, "
+	       "nofail,\n"
+	       "_netdev, x-...) are passed over. -s: so are unknown ones; -f: check, do not "
+	       "mount.\n");
+	return 0;
+}
+
 static err_t parse(struct helper *h, int argc, char **argv, struct diag *d)
 {
 	int option;
@@ -314,6 +342,8 @@ int mount_helper_main(int argc, char **argv)
 	struct helper h = {0};
 	struct diag d = DIAG_INIT;
 	int status = 0;
+	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return print_help();
 	err_t err = parse(&h, argc, argv, &d);
 	if (!err)
 		err = build(&h, argv[optind], argv[optind + 1], &d);

@@ -20,7 +20,8 @@ struct image_options image_options_of(const struct common_options *common)
 		.trust = {.index = common->index,
 			  .keys = common->trust_keys.n ? common->trust_keys.texts : NULL,
 			  .any = common->trust_index != NULL,
-			  .trust_file = common->trust_file},
+			  .trust_file = common->trust_file,
+			  .default_only = common->trust_is_default},
 	};
 }
 

@@ -150,6 +150,30 @@ def test_registry_with_a_login(user, image, scratch):
         registry.stop()
 
 
+def test_trust(user, image, scratch, registry):
+    """A key for one registry; a trust file shuts what the key would open; the command line opens it again."""
+    reference = registry.push(image[4:], "conf-trust")
+    folder = user.path.parent
+    run("openssl", "genpkey", "-algorithm", "ed25519", "-out", folder / "publish.key")
+    run("openssl", "pkey", "-in", folder / "publish.key", "-pubout", "-out", folder / "publish.pem")
+    done = user.run("index", "push", "--store", scratch / "pusher", "--sign-key", folder / "publish.key", reference)
+    assert done.returncode == 0, done.stderr
+
+    def uses_index(*words):
+        done = user.run("inspect", "--json", "--store", scratch / "store", *words, reference)
+        assert done.returncode == 0, done.stderr
+        return "published_index" in json.loads(done.stdout)
+
+    assert not uses_index()
+    user(f"[default]\nindex = none\n[registry {registry.host}]\ntrust-key = publish.pem\n")
+    assert uses_index() and not uses_index("--index", "none")
+    (folder / "trust").write_text(f"{registry.host} none\n")
+    assert not uses_index() and uses_index("--trust-index", "any")
+    os.unlink(folder / "trust")
+    (folder / "publish.pem").chmod(0o666)
+    failed(user.run("ls", reference), 4, f"{user.path}:4: trust-key", "chmod go-w")
+
+
 @pytest.mark.root
 def test_mount(user, image, scratch):
     folder = scratch / "mnt"

@@ -112,6 +112,22 @@ def test_sloppy_and_fake(world, image, helper):
     ended(folder)
 
 
+def test_without_an_environment(world, image, helper, scratch):
+    """As systemd starts it at boot: no $HOME, nothing."""
+    _, folder = world
+    done = run("env", "-i", helper, image, folder, "-o", f"rw,_netdev,store={scratch}/store", check=False, timeout=60 * SLOWER)
+    assert done.returncode == 0, done.stderr
+    assert content(folder, "etc/name") == b"small\n"
+    run("umount", folder)
+    ended(folder)
+
+
+def test_help(helper):
+    text = run(helper, "--help").stdout
+    for word in ("trust-key=FILE", "plain-http ", "x-systemd.automount", "config=FILE"):
+        assert word in text
+
+
 def test_wrong_words(world, image, helper, scratch):
     mount, folder = world
     says(run(helper, check=False), 1, "mount -t imgfs")

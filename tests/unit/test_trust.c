@@ -351,6 +351,31 @@ static void options_and_files(void **state)
 	unlink(world.system);
 }
 
+/* imgfs.conf: what it says counts where the files say nothing, and opens nothing that they shut. */
+static void defaults_and_files(void **state)
+{
+	auto_free char *key = key_path("one.pem");
+	const char *const keys[] = {key, NULL};
+	const struct trust_options any = {.any = true, .default_only = true},
+				   with_key = {.keys = keys, .default_only = true},
+				   bound = {.index = DIGEST, .default_only = true},
+				   no = {.index = "none", .default_only = true};
+	(void)state;
+	text_write(world.system, "n.io none\nk.io key=two.pem\n");
+	assert_string_equal(summary(&any, "n.io/a"), "refused");
+	assert_string_equal(summary(&with_key, "n.io/a"), "refused");
+	assert_string_equal(summary(&bound, "n.io/a"), "refused");
+	assert_string_equal(summary(&any, "k.io/a"), "keys");
+	assert_string_equal(summary(&no, "k.io/a"), "keys");
+	assert_string_equal(summary(&any, "x.io/a"), "hint");
+	assert_string_equal(summary(&with_key, "x.io/a"), "keys");
+	assert_string_equal(summary(&bound, "x.io/a"), "bound");
+	assert_string_equal(summary(&no, "x.io/a"), "refused");
+	text_write(world.system, "broken\n");
+	fails(&bound, -EINVAL, ERR_USAGE, world.system);
+	unlink(world.system);
+}
+
 static void both_default_files(void **state)
 {
 	const struct trust_options plain = {0};
@@ -554,6 +579,7 @@ int main(void)
 		cmocka_unit_test(the_public_door),
 		cmocka_unit_test(bad_options),
 		cmocka_unit_test(options_and_files),
+		cmocka_unit_test(defaults_and_files),
 		cmocka_unit_test(both_default_files),
 		cmocka_unit_test(places_of_the_user),
 		cmocka_unit_test(layouts_by_their_real_path),

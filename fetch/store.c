@@ -7,16 +7,18 @@
 
 #include "fetch/log.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* --- opening the root --- */
 
-static char *default_dir(struct diag *d)
+char *store_default_dir(struct diag *d)
 {
 	const char *from_env = getenv("IMGFS_STORE");
 	if (from_env && *from_env)
@@ -139,7 +141,7 @@ static err_t open_at(struct store *s, const char *dir, bool create, struct diag 
 
 static err_t open_store(const char *dir, bool create, struct store **out, struct diag *d)
 {
-	auto_free char *chosen = dir && *dir ? xstrdup(dir) : default_dir(d);
+	auto_free char *chosen = dir && *dir ? xstrdup(dir) : store_default_dir(d);
 	if (!chosen)
 		return -ENOENT;
 	struct store *s = new_of(struct store);
@@ -217,6 +219,42 @@ int store_walk(const struct store *s, const char *path, bool create)
 		at = fd;
 	}
 	return at;
+}
+
+#define WALK_TRIES 100 /* once is rare */
+
+int store_walk_locked(const struct store *s, const char *path, bool create)
+{
+	for (int i = 0; i < WALK_TRIES; i++) {
+		struct stat st;
+		auto_fd int fd = store_walk(s, path, create);
+		if (fd < 0)
+			return fd;
+		if (flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0)
+			return -errno;
+		if (st.st_nlink) {
+			int locked = fd;
+			fd = -1;
+			return locked;
+		}
+	}
+	return -ENOENT;
+}
+
+void store_list(struct store *s, const char *dir, store_name_fn each, void *arg)
+{
+	int fd = store_walk(s, dir, false);
+	DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	if (!list) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	const struct dirent *entry;
+	while ((entry = readdir(list)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			each(arg, dirfd(list), entry->d_name);
+	closedir(list);
 }
 
 int store_open_file(int dir_fd, const char *name, int flags)

@@ -125,8 +125,9 @@ static err_t write_parts(int fd, const struct bytes *parts, size_t n_parts)
 	return 0;
 }
 
-static err_t publish(struct store *s, const char *dir, const char *name, const struct bytes *parts,
-		     size_t n_parts)
+/* -ENOENT: the directory was removed meanwhile, see store_remove.c. */
+static err_t publish_once(struct store *s, const char *dir, const char *name,
+			  const struct bytes *parts, size_t n_parts)
 {
 	auto_fd int dir_fd = store_walk(s, dir, true);
 	if (dir_fd < 0)
@@ -146,7 +147,9 @@ static err_t publish(struct store *s, const char *dir, const char *name, const s
 err_t store_publish(struct store *s, const char *dir, const char *name, const struct bytes *parts,
 		    size_t n_parts)
 {
-	err_t err = publish(s, dir, name, parts, n_parts);
+	err_t err = -ENOENT;
+	for (int i = 0; err == -ENOENT && i < CREATE_TRIES; i++)
+		err = publish_once(s, dir, name, parts, n_parts);
 	if (err)
 		store_note_error(s, err, dir);
 	return err;

@@ -2,7 +2,7 @@
  * imgfs store rm: an image goes, with all that no other image needs. Who has it open is asked
  * first, by a lock that keeps others out until it is gone.
  */
-#include "fetch/store.h"
+#include "fetch/image_profile.h"
 #include "fs/mounts.h"
 #include "tools/cmd_store_priv.h"
 #include "tools/format.h"
@@ -157,6 +157,9 @@ static int remove_images(struct rm *rm)
 		remove_tag(rm, &r);
 	if (rm->n_gone)
 		removal_dropped(&r);
+	for (size_t i = 0; i < rm->catalog.n_images; i++)
+		if (!rm->catalog.images[i].keep)
+			image_profile_forget(rm->store, &rm->catalog.images[i].digest);
 	status = removal_end(rm->self, &r);
 	if (status || rm->quiet)
 		return status;

@@ -184,11 +184,14 @@ const char *store_dir(const struct store *s)
 
 /* --- the way to a file --- */
 
+#define WALK_TRIES 100 /* directories that are removed while one walks: once is rare */
+
 static int step(int at, const char *name, bool create)
 {
 	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	int fd = openat(at, name, flags);
-	if (fd < 0 && errno == ENOENT && create) {
+	/* Somebody may remove it again before it is opened. */
+	for (int i = 0; fd < 0 && errno == ENOENT && create && i < WALK_TRIES; i++) {
 		if (mkdirat(at, name, 0700) < 0 && errno != EEXIST)
 			return -errno;
 		fd = openat(at, name, flags);
@@ -220,8 +223,6 @@ int store_walk(const struct store *s, const char *path, bool create)
 	}
 	return at;
 }
-
-#define WALK_TRIES 100 /* once is rare */
 
 int store_walk_locked(const struct store *s, const char *path, bool create)
 {

@@ -66,6 +66,10 @@ err_t temp_file_create(struct store *s, struct temp_file *out) must_check;
  * On failure the file is dropped. */
 err_t temp_file_publish(struct store *s, struct temp_file *t, int dir_fd, const char *name,
 			bool sync) must_check;
+/* temp_file_publish_in - the same by the directory's path, which is made, also when somebody
+ * removes it meanwhile. */
+err_t temp_file_publish_in(struct store *s, struct temp_file *t, const char *dir, const char *name,
+			   bool sync) must_check;
 void temp_file_drop(struct store *s, struct temp_file *t);
 /* temp_litter_remove - unlink what no living process holds. */
 void temp_litter_remove(struct store *s);

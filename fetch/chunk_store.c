@@ -77,6 +77,11 @@ struct chunk_store {
 	_Atomic(uint32_t) first_missing; /* for chunk_store_complete; relaxed */
 };
 
+static bool is_stored(uint8_t state)
+{
+	return (state & STATE_MASK) == STORED;
+}
+
 /* --- opening --- */
 
 static void head_of(const struct chunk_table *table, struct disk_map_head *head)
@@ -233,12 +238,10 @@ static err_t open_files(struct chunk_store *cs, const char *dir)
 {
 	struct disk_map_head head;
 	head_of(cs->table, &head);
-	auto_fd int dir_fd = store_walk(cs->store, dir, true);
+	/* One opener at a time: nobody may see one file of an old pair and one of a new. */
+	auto_fd int dir_fd = store_walk_locked(cs->store, dir, true);
 	if (dir_fd < 0)
 		return dir_fd;
-	/* One opener at a time: nobody may see one file of an old pair and one of a new. */
-	if (flock(dir_fd, LOCK_EX) < 0)
-		return -errno;
 	auto_fd int map_fd = -1;
 	err_t err = open_pair(cs->store, dir_fd, &head, &map_fd, &cs->data_fd);
 	err = err ? err : map_pair(cs, map_fd);
@@ -286,6 +289,23 @@ err_t chunk_store_open(struct store *s, const struct chunk_table *table, struct 
 	return 0;
 }
 
+bool store_map_counts(int dir_fd, uint32_t *n_chunks, uint32_t *n_stored)
+{
+	struct disk_map_head head;
+	auto_buf struct buf states = {0};
+	auto_fd int fd = store_open_file(dir_fd, LAYER_MAP, O_RDONLY);
+	if (fd < 0 || read_at(fd, &head, sizeof(head), 0))
+		return false;
+	*n_chunks = get_le32(head.n_chunks);
+	*n_stored = 0;
+	if (!file_has_size(fd, sizeof(head) + *n_chunks) || buf_reserve(&states, *n_chunks) ||
+	    (*n_chunks && read_at(fd, states.p, *n_chunks, sizeof(head))))
+		return false;
+	for (uint32_t i = 0; i < *n_chunks; i++)
+		*n_stored += is_stored(states.p[i]);
+	return true;
+}
+
 void chunk_store_close(struct chunk_store **csp)
 {
 	if (!*csp)
@@ -305,11 +325,6 @@ static uint8_t state_of(const struct chunk_store *cs, uint32_t chunk)
 {
 	BUG_ON(chunk >= cs->n_chunks);
 	return cs->map ? atomic_load_explicit(&cs->map[chunk], memory_order_acquire) : ABSENT;
-}
-
-static bool is_stored(uint8_t state)
-{
-	return (state & STATE_MASK) == STORED;
 }
 
 static bool move_state(struct chunk_store *cs, uint32_t chunk, uint8_t from, uint8_t to)
@@ -399,6 +414,24 @@ err_t chunk_store_read_again(struct chunk_store *cs, uint32_t chunk, void *p)
 		return -ENOENT;
 	chunk_table_get(cs->table, chunk, &c);
 	return verify_into(cs, chunk, &c, state, p);
+}
+
+err_t chunk_store_check(struct chunk_store *cs, uint32_t chunk, void *p, bool repair)
+{
+	uint8_t state = state_of(cs, chunk);
+	struct chunk c;
+	if (!is_stored(state))
+		return -ENOENT;
+	chunk_table_get(cs->table, chunk, &c);
+	bool right = read_at(cs->data_fd, p, c.stream_len, c.stream_off) == 0 &&
+		     chunk_check_xxh3(&c, p) == 0;
+	if (right)
+		return 0;
+	if (state_of(cs, chunk) != state)
+		return -ENOENT; /* somebody punched it out while it was read */
+	if (repair)
+		drop(cs, chunk, &c, state, "it does not match its checksum");
+	return -EBADMSG;
 }
 
 bool chunk_store_has(const struct chunk_store *cs, uint32_t chunk)

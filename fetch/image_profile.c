@@ -18,10 +18,15 @@ const char *profile_origin_name(enum profile_origin o)
 	return names[o];
 }
 
-static char *own_name(const struct image *image)
+static char *name_of(const struct digest *manifest)
 {
 	char text[DIGEST_TEXT_MAX];
-	return xasprintf("image %s", digest_text(&image->digest, text));
+	return xasprintf("image %s", digest_text(manifest, text));
+}
+
+static char *own_name(const struct image *image)
+{
+	return name_of(&image->digest);
 }
 
 static char *repository_name(const struct image *image)
@@ -115,4 +120,10 @@ void image_profile_drop(struct image *image)
 	auto_free char *own = own_name(image), *repository = repository_name(image);
 	store_profile_drop(image->store, own);
 	store_profile_drop(image->store, repository);
+}
+
+void image_profile_forget(struct store *s, const struct digest *manifest)
+{
+	auto_free char *name = name_of(manifest);
+	store_profile_drop(s, name);
 }

@@ -33,4 +33,8 @@ err_t image_profile_put(struct image *image, struct bytes text) must_check;
 /* image_profile_drop - forget both. */
 void image_profile_drop(struct image *image);
 
+/* image_profile_forget - what the store keeps for the image of this manifest alone; its repository
+ * keeps its own. */
+void image_profile_forget(struct store *s, const struct digest *manifest);
+
 #endif

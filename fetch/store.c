@@ -7,10 +7,12 @@
 
 #include "fetch/log.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -182,11 +184,14 @@ const char *store_dir(const struct store *s)
 
 /* --- the way to a file --- */
 
+#define WALK_TRIES 100 /* directories that are removed while one walks: once is rare */
+
 static int step(int at, const char *name, bool create)
 {
 	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	int fd = openat(at, name, flags);
-	if (fd < 0 && errno == ENOENT && create) {
+	/* Somebody may remove it again before it is opened. */
+	for (int i = 0; fd < 0 && errno == ENOENT && create && i < WALK_TRIES; i++) {
 		if (mkdirat(at, name, 0700) < 0 && errno != EEXIST)
 			return -errno;
 		fd = openat(at, name, flags);
@@ -217,6 +222,40 @@ int store_walk(const struct store *s, const char *path, bool create)
 		at = fd;
 	}
 	return at;
+}
+
+int store_walk_locked(const struct store *s, const char *path, bool create)
+{
+	for (int i = 0; i < WALK_TRIES; i++) {
+		struct stat st;
+		auto_fd int fd = store_walk(s, path, create);
+		if (fd < 0)
+			return fd;
+		if (flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0)
+			return -errno;
+		if (st.st_nlink) {
+			int locked = fd;
+			fd = -1;
+			return locked;
+		}
+	}
+	return -ENOENT;
+}
+
+void store_list(struct store *s, const char *dir, store_name_fn each, void *arg)
+{
+	int fd = store_walk(s, dir, false);
+	DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	if (!list) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	const struct dirent *entry;
+	while ((entry = readdir(list)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			each(arg, dirfd(list), entry->d_name);
+	closedir(list);
 }
 
 int store_open_file(int dir_fd, const char *name, int flags)

@@ -23,6 +23,8 @@ err_t store_open(const char *dir, struct store **out, struct diag *d) must_check
 
 /* store_open_there - the same without making one: -ENOENT (ERR_NOT_FOUND) where there is none. */
 err_t store_open_there(const char *dir, struct store **out, struct diag *d) must_check;
+/* store_default_dir - what dir NULL means; the caller frees. NULL (ERR_STORE): nothing tells. */
+char *store_default_dir(struct diag *d);
 void store_close(struct store **s);
 /* store_default_dir - where store_open looks with NULL; the caller frees. NULL (ERR_STORE) when the
  * environment names no place. */
@@ -34,6 +36,10 @@ const char *store_dir(const struct store *s);
 err_t store_document_get(struct store *s, const struct digest *digest,
 			 struct document *out) must_check;
 err_t store_document_put(struct store *s, const struct document *doc) must_check;
+
+/* store_document_check - compare a document with its digest: -EBADMSG when it is wrong (removed if
+ * `repair`), -ENOENT when it is not there. */
+err_t store_document_check(struct store *s, const struct digest *digest, bool repair) must_check;
 
 /* The last digest a tag was seen to name: written after each verified resolve. text is ref_text().
  */
@@ -139,6 +145,9 @@ err_t chunk_store_read(struct chunk_store *cs, uint32_t chunk, uint32_t off, uin
 /* chunk_store_read_again - a whole chunk, compared with its XXH3 whatever was verified before;
  * otherwise as chunk_store_read. */
 err_t chunk_store_read_again(struct chunk_store *cs, uint32_t chunk, void *p) must_check;
+/* chunk_store_check - what the disk has of a chunk, compared with its XXH3; p has room for it.
+ * -ENOENT: not stored, or dropped meanwhile; -EBADMSG: it is wrong, and was dropped if `repair`. */
+err_t chunk_store_check(struct chunk_store *cs, uint32_t chunk, void *p, bool repair) must_check;
 /* chunk_store_will_need - have the disk read a chunk, without waiting. */
 void chunk_store_will_need(const struct chunk_store *cs, uint32_t chunk);
 /* chunk_store_has - whether the map says so (not yet checked). */

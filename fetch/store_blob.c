@@ -51,10 +51,8 @@ void blob_writer_write(struct blob_writer *w, const void *p, size_t n)
 static err_t publish(struct blob_writer *w)
 {
 	char dir[STORE_PATH_MAX];
-	auto_fd int dir_fd = store_walk(w->store, store_layer_dir(&w->digest, dir), true);
-	if (dir_fd < 0)
-		return dir_fd;
-	return temp_file_publish(w->store, &w->file, dir_fd, BLOB_FILE, false);
+	return temp_file_publish_in(w->store, &w->file, store_layer_dir(&w->digest, dir), BLOB_FILE,
+				    false);
 }
 
 err_t blob_writer_commit(struct blob_writer **wp)

@@ -62,22 +62,45 @@ static bool document_parse(struct bytes file, const struct digest *want, struct 
 	return true;
 }
 
-err_t store_document_get(struct store *s, const struct digest *digest, struct document *out)
+err_t store_document_peek(struct store *s, const struct digest *digest, struct document *out)
 {
 	BUG_ON(!digest->alg);
 	char dir[STORE_PATH_MAX], hex[DIGEST_TEXT_MAX];
 	auto_buf struct buf file = {0};
-	document_dir(digest, dir);
-	digest_hex(digest, hex);
-	err_t err = store_read(s, dir, hex, HEAD_MAX + DOCUMENT_MAX, &file);
+	err_t err = store_read(s, document_dir(digest, dir), digest_hex(digest, hex),
+			       HEAD_MAX + DOCUMENT_MAX, &file);
 	if (err)
 		return err;
-	if (document_parse(buf_bytes(&file), digest, out))
-		return 0;
-	log_warn("store.rotten", "store=%s file=%s/%s next=\"removed, will be fetched again\"",
-		 s->dir, dir, hex);
-	store_remove(s, dir, hex);
+	return document_parse(buf_bytes(&file), digest, out) ? 0 : -EBADMSG;
+}
+
+static void drop_document(struct store *s, const struct digest *digest)
+{
+	char dir[STORE_PATH_MAX], hex[DIGEST_TEXT_MAX];
+	store_remove(s, document_dir(digest, dir), digest_hex(digest, hex));
+}
+
+err_t store_document_get(struct store *s, const struct digest *digest, struct document *out)
+{
+	char text[DIGEST_TEXT_MAX];
+	err_t err = store_document_peek(s, digest, out);
+	if (err != -EBADMSG)
+		return err;
+	log_warn("store.rotten", "store=%s document=%s next=\"removed, will be fetched again\"",
+		 s->dir, digest_text(digest, text));
+	drop_document(s, digest);
 	return -ENOENT;
+}
+
+err_t store_document_check(struct store *s, const struct digest *digest, bool repair)
+{
+	struct document doc;
+	err_t err = store_document_peek(s, digest, &doc);
+	if (!err)
+		document_fini(&doc);
+	else if (err == -EBADMSG && repair)
+		drop_document(s, digest);
+	return err;
 }
 
 err_t store_document_put(struct store *s, const struct document *doc)
@@ -110,6 +133,20 @@ err_t store_tag_put(struct store *s, const char *text, const struct digest *dige
 	const struct bytes parts[] = {BYTES_STR(digest_text(digest, value)), BYTES_STR("\n"),
 				      BYTES_STR(text), BYTES_STR("\n")};
 	return store_publish(s, "tags", name, parts, ARRAY_LEN(parts));
+}
+
+err_t store_tag_read(struct store *s, const char *file, struct digest *digest, char **text)
+{
+	auto_buf struct buf bytes = {0};
+	err_t err = store_read(s, "tags", file, TAG_FILE_MAX, &bytes);
+	if (err)
+		return err;
+	const uint8_t *end = bytes.n ? memchr(bytes.p, '\n', bytes.n) : NULL;
+	if (!end || bytes.p[bytes.n - 1] != '\n' || end == bytes.p + bytes.n - 1 ||
+	    digest_parse((struct bytes){bytes.p, (size_t)(end - bytes.p)}, digest, NULL))
+		return -ENOENT;
+	*text = xstrndup((const char *)end + 1, (size_t)(bytes.p + bytes.n - end) - 2);
+	return 0;
 }
 
 err_t store_tag_get(struct store *s, const char *text, struct digest *digest)

@@ -13,7 +13,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,12 +53,10 @@ static err_t make_sized(struct store *s, int dir_fd, uint64_t len)
 int store_form_open(struct store *s, const struct digest *form, uint64_t len)
 {
 	char dir[STORE_PATH_MAX];
-	auto_fd int dir_fd = store_walk(s, store_published_dir(form, dir), true);
+	/* Two that make it side by side: the second opens what the first has made. */
+	auto_fd int dir_fd = store_walk_locked(s, store_published_dir(form, dir), true);
 	if (dir_fd < 0)
 		return dir_fd;
-	/* Two that make it side by side: the second opens what the first has made. */
-	if (flock(dir_fd, LOCK_EX) < 0)
-		return -errno;
 	int fd = open_sized(dir_fd, len);
 	if (fd != -ENOENT)
 		return fd;
@@ -106,12 +103,10 @@ static void move(int from_fd, int to_fd, const char *name)
 void store_form_adopt(struct store *s, const struct digest *form, const struct digest *blob)
 {
 	char dir[STORE_PATH_MAX];
-	auto_fd int from_fd = store_walk(s, store_published_dir(form, dir), false);
-	auto_fd int to_fd = store_walk(s, store_layer_dir(blob, dir), true);
-	if (from_fd < 0 || to_fd < 0)
-		return;
 	/* An opener of either pair sees both files of one or none (S10). */
-	if (flock(from_fd, LOCK_EX) < 0 || flock(to_fd, LOCK_EX) < 0)
+	auto_fd int from_fd = store_walk_locked(s, store_published_dir(form, dir), false);
+	auto_fd int to_fd = store_walk_locked(s, store_layer_dir(blob, dir), true);
+	if (from_fd < 0 || to_fd < 0)
 		return;
 	if (faccessat(to_fd, "map", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return;

@@ -31,6 +31,19 @@ struct store {
  */
 int store_walk(const struct store *s, const char *path, bool create) must_check;
 
+/*
+ * store_walk_locked - the same, with an exclusive flock on the directory: for who makes, moves or
+ * removes files in it that belong together
+ * The lock ends with the descriptor. A directory that was removed before it was locked is walked to
+ * again; -ENOENT without `create`.
+ */
+int store_walk_locked(const struct store *s, const char *path, bool create) must_check;
+
+/* store_list - call `each` for every name in a directory below v1/, but . and ..; nothing where
+ * there is none. Names that come or go meanwhile may be missed. */
+typedef void (*store_name_fn)(void *arg, int dir_fd, const char *name);
+void store_list(struct store *s, const char *dir, store_name_fn each, void *arg);
+
 /* store_open_file - a regular file of ours in an open directory; flags as for open(2), without
  * O_CREAT. Returns a descriptor or -errno (-EPERM: not a regular file of ours). */
 int store_open_file(int dir_fd, const char *name, int flags) must_check;
@@ -53,6 +66,10 @@ err_t temp_file_create(struct store *s, struct temp_file *out) must_check;
  * On failure the file is dropped. */
 err_t temp_file_publish(struct store *s, struct temp_file *t, int dir_fd, const char *name,
 			bool sync) must_check;
+/* temp_file_publish_in - the same by the directory's path, which is made, also when somebody
+ * removes it meanwhile. */
+err_t temp_file_publish_in(struct store *s, struct temp_file *t, const char *dir, const char *name,
+			   bool sync) must_check;
 void temp_file_drop(struct store *s, struct temp_file *t);
 /* temp_litter_remove - unlink what no living process holds. */
 void temp_litter_remove(struct store *s);
@@ -69,11 +86,32 @@ err_t store_read(struct store *s, const char *dir, const char *name, size_t limi
 /* store_remove - unlink dir/name if it is there. */
 void store_remove(struct store *s, const char *dir, const char *name);
 
+/* store_dir_remove - a directory of layers/, images/ or published/ with what is in it, or
+ * (bytes_only) its chunks and its kept blob. -EBUSY when a process has the chunks open; 0 when it
+ * is not there.
+ */
+err_t store_dir_remove(struct store *s, const char *parent, const char *name,
+		       bool bytes_only) must_check;
+
 /* store_layer_dir, store_image_dir - "layers/sha256/HEX", "images/HEX" into buf; returns buf. */
 const char *store_layer_dir(const struct digest *blob, char buf[STORE_PATH_MAX]);
 const char *store_image_dir(const struct digest *key, char buf[STORE_PATH_MAX]);
 /* store_published_dir - "published/HEX" of an artifact or a form. */
 const char *store_published_dir(const struct digest *digest, char buf[STORE_PATH_MAX]);
+
+/* store_document_peek - store_document_get that removes nothing: -EBADMSG for a document that is
+ * wrong. */
+err_t store_document_peek(struct store *s, const struct digest *digest,
+			  struct document *out) must_check;
+
+/* store_map_counts - of a map in an open directory: chunks, and those that are STORED; false when
+ * there is none. */
+bool store_map_counts(int dir_fd, uint32_t *n_chunks, uint32_t *n_stored);
+
+/* store_tag_read - a tag's digest and text, by the name of its file; the caller frees the text.
+ * -ENOENT. */
+err_t store_tag_read(struct store *s, const char *file, struct digest *digest,
+		     char **text) must_check;
 
 /* store_note_error - after a failed write: pass-through for a while, one log line. */
 void store_note_error(struct store *s, err_t err, const char *what);

@@ -72,11 +72,9 @@ static err_t rename_in(struct store *s, struct temp_file *t, int dir_fd, const c
 	return 0;
 }
 
-err_t temp_file_publish(struct store *s, struct temp_file *t, int dir_fd, const char *name,
-			bool sync)
+/* After the attempt to give it its name. */
+static err_t finish(struct store *s, struct temp_file *t, err_t err)
 {
-	BUG_ON(t->fd < 0);
-	err_t err = rename_in(s, t, dir_fd, name, sync);
 	if (err) {
 		temp_file_drop(s, t);
 		return err;
@@ -84,6 +82,32 @@ err_t temp_file_publish(struct store *s, struct temp_file *t, int dir_fd, const 
 	close(t->fd);
 	*t = TEMP_FILE_NONE;
 	return 0;
+}
+
+err_t temp_file_publish(struct store *s, struct temp_file *t, int dir_fd, const char *name,
+			bool sync)
+{
+	BUG_ON(t->fd < 0);
+	return finish(s, t, rename_in(s, t, dir_fd, name, sync));
+}
+
+static err_t rename_once(struct store *s, struct temp_file *t, const char *dir, const char *name,
+			 bool sync)
+{
+	auto_fd int dir_fd = store_walk(s, dir, true);
+	return dir_fd < 0 ? dir_fd : rename_in(s, t, dir_fd, name, sync);
+}
+
+err_t temp_file_publish_in(struct store *s, struct temp_file *t, const char *dir, const char *name,
+			   bool sync)
+{
+	BUG_ON(t->fd < 0);
+	/* Before the directory is walked to: -ENOENT is one that was removed between that and the
+	 * rename, so there should be nothing slow in between. */
+	err_t err = sync && fsync(t->fd) < 0 ? -errno : -ENOENT;
+	for (int i = 0; err == -ENOENT && i < CREATE_TRIES; i++)
+		err = rename_once(s, t, dir, name, sync);
+	return finish(s, t, err);
 }
 
 static void remove_if_unheld(int tmp_fd, const char *name)
@@ -128,9 +152,6 @@ static err_t write_parts(int fd, const struct bytes *parts, size_t n_parts)
 static err_t publish(struct store *s, const char *dir, const char *name, const struct bytes *parts,
 		     size_t n_parts)
 {
-	auto_fd int dir_fd = store_walk(s, dir, true);
-	if (dir_fd < 0)
-		return dir_fd;
 	struct temp_file t;
 	err_t err = temp_file_create(s, &t);
 	if (err)
@@ -140,7 +161,7 @@ static err_t publish(struct store *s, const char *dir, const char *name, const s
 		temp_file_drop(s, &t);
 		return err;
 	}
-	return temp_file_publish(s, &t, dir_fd, name, true);
+	return temp_file_publish_in(s, &t, dir, name, true);
 }
 
 err_t store_publish(struct store *s, const char *dir, const char *name, const struct bytes *parts,

@@ -1,7 +1,8 @@
 /*
  * daemon - fork first, promise later
  *
- * Two processes share one terminal for a while. Ctrl-C reaches both; any other signal to the parent
+ * Two processes share one terminal for a while. Ctrl-C reaches both, and the parent waits until the
+ * child has tidied up and said so: the shell's prompt comes last. Any other signal to the parent
  * ends the parent alone, and its death ends the child, which then cleans up as for any SIGTERM.
  */
 #include "fs/daemon.h"
@@ -82,6 +83,29 @@ err_t daemon_ready(struct daemon *daemon, struct diag *d)
 	return err ? fail_sys(d, ERR_OTHER, err, "the command that started the daemon") : 0;
 }
 
+/* Who is to be told of Ctrl-C, should only the parent have got it. The child takes two that come
+ * close together for one. */
+static volatile sig_atomic_t awaited;
+
+static void on_interrupt(int number)
+{
+	int saved = errno;
+
+	kill(awaited, number);
+	errno = saved;
+}
+
+static void interrupt_pass_on(int pid, struct sigaction *old)
+{
+	struct sigaction act = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+
+	awaited = pid;
+	sigaction(SIGINT, NULL, old);
+	if (old->sa_handler != SIG_IGN)
+		sigaction(SIGINT, &act, NULL);
+}
+
+/* A child that Ctrl-C has ended ends its parent in the same way, so that a shell's loop stops. */
 static int exit_status(int pid)
 {
 	int status;
@@ -91,6 +115,10 @@ static int exit_status(int pid)
 			return ERR_OTHER;
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
+	if (WTERMSIG(status) == SIGINT) {
+		signal(SIGINT, SIG_DFL);
+		raise(SIGINT);
+	}
 	return 128 + WTERMSIG(status);
 }
 
@@ -109,10 +137,12 @@ static void end_child(int pid)
 
 bool daemon_await(struct daemon *daemon, const char *mountpoint, int *status, err_t *err)
 {
+	struct sigaction old;
 	struct stat st;
 	ssize_t n;
 	char byte;
 
+	interrupt_pass_on(daemon->pid, &old);
 	do
 		n = read(daemon->ready_fd, &byte, 1);
 	while (n < 0 && errno == EINTR);
@@ -122,6 +152,7 @@ bool daemon_await(struct daemon *daemon, const char *mountpoint, int *status, er
 		*status = exit_status(daemon->pid);
 		return true;
 	}
+	sigaction(SIGINT, &old, NULL);
 	*status = 0;
 	/* The kernel asks the daemon for the root's attributes: an answer means that it serves. */
 	*err = stat(mountpoint, &st) ? -errno : 0;

@@ -165,7 +165,8 @@ int cli_open_image_with(const struct command *self, const struct common_options 
 			const struct image_options *options, const char *reference, bool prepare,
 			struct cli_image *out);
 /* cli_open_store - the store that `common` and the [default] of imgfs.conf name, for commands
- * without a reference; 0 or an exit status after cli_fail. */
+ * without a reference; none is made. *out is NULL where nobody named one and the default one is not
+ * there: that is an empty store. 0 or an exit status after cli_fail. */
 int cli_open_store(const struct command *self, const struct common_options *common,
 		   struct store **out);
 /* cli_prepare_image - image_prepare, ended by Ctrl-C; 0 or an exit status after cli_fail. */

@@ -1,11 +1,56 @@
 /*
  * imgfs store: the local store as a user sees it.
  */
-#include "tools/cli.h"
+#include "tools/cmd_store_priv.h"
 #include "tools/format.h"
 #include "tools/json_out.h"
 
 #include <inttypes.h>
+
+/* --- what the commands share --- */
+
+void removal_item(struct removal *r, struct catalog_item *item, bool bytes_only)
+{
+	if (item->gone)
+		return;
+	err_t err = r->dry_run ? 0 : catalog_remove(r->catalog, item, bytes_only);
+	if (err == -EBUSY) {
+		r->n_skipped++;
+		return;
+	}
+	if (err && !r->err)
+		r->err = err;
+	if (err)
+		return;
+	item->gone = !bytes_only;
+	r->n_items++;
+	r->freed += bytes_only ? item->bytes : item->disk;
+}
+
+/* Names before what they name, documents before what they need, and the note of use last: so that
+ * whatever is left by a process that dies is seen to belong to nobody. */
+void removal_dropped(struct removal *r)
+{
+	static const enum catalog_kind order[] = {CATALOG_TAG,	 CATALOG_DOCUMENT,  CATALOG_TREE,
+						  CATALOG_LAYER, CATALOG_PUBLISHED, CATALOG_USE};
+	for (size_t k = 0; k < ARRAY_LEN(order); k++)
+		for (size_t i = 0; i < r->catalog->n_items; i++) {
+			struct catalog_item *item = &r->catalog->items[i];
+			if (item->kind == order[k] && item->dropped && !item->needed)
+				removal_item(r, item, false);
+		}
+}
+
+int removal_end(const struct command *self, const struct removal *r)
+{
+	struct diag d = DIAG_INIT;
+	if (!r->err)
+		return 0;
+	(void)fail_sys(&d, ERR_STORE, r->err, "not all could be removed");
+	return cli_fail(self, &d);
+}
+
+/* --- du --- */
 
 static void print_size(const char *label, uint64_t bytes)
 {
@@ -58,17 +103,16 @@ static int run_du(const struct command *self, int argc, char **argv)
 	if (cli_parse(self, argc, argv, rows, &common, &operands))
 		return cli_usage_error(self, "no operand is expected, but '%s' came", operands[0]);
 	int status = cli_open_store(self, &common, &store);
-	if (status)
-		return status;
-	err_t err = store_usage(store, &u, &d);
-	if (err)
+	if (!status && store && store_usage(store, &u, &d))
 		status = cli_fail(self, &d);
+	auto_free char *dir = store ? xstrdup(store_dir(store)) : store_default_dir(&d);
 	uint64_t total = u.documents + u.indexes + u.chunks + u.blobs + u.other;
-	if (!err && common.json)
-		print_json(store_dir(store), &u, total);
-	else if (!err)
-		print_text(store_dir(store), &u, total);
-	store_close(&store);
+	if (!status && common.json)
+		print_json(dir ? dir : "", &u, total);
+	else if (!status)
+		print_text(dir ? dir : "", &u, total);
+	if (store)
+		store_close(&store);
 	return status;
 }
 
@@ -86,7 +130,9 @@ static const struct command store_du = {
 	.run = run_du,
 };
 
-static const struct command *const commands[] = {&store_du, NULL};
+static const struct command *const commands[] = {&store_ls_command,	&store_du,
+						 &store_rm_command,	&store_gc_command,
+						 &store_verify_command, NULL};
 
 static int run(const struct command *self, int argc, char **argv)
 {
@@ -95,7 +141,7 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command cmd_store = {
 	.name = "store",
-	.synopsis = "du ...",
-	.summary = "Look at the local store",
+	.synopsis = "ls|du|rm|gc|verify ...",
+	.summary = "Look at the local store, and tidy it up",
 	.run = run,
 };

@@ -57,7 +57,8 @@ static void *watch_pipe(void *arg)
 			continue;
 		if (n != 1 || byte == 0)
 			return NULL;
-		source_interrupt(watch.source);
+		if (watch.source)
+			source_interrupt(watch.source);
 	}
 }
 

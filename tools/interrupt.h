@@ -10,7 +10,8 @@
 
 #include "fetch/source.h"
 
-/* interrupt_watch - the source must outlive the watch. Signals that were ignored stay ignored. */
+/* interrupt_watch - the source must outlive the watch; NULL: whoever works asks interrupt_signal.
+ * Signals that were ignored stay ignored. */
 void interrupt_watch(struct source *source);
 /* interrupt_unwatch - joins the watching thread and restores the signals. */
 void interrupt_unwatch(void);

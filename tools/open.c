@@ -95,9 +95,12 @@ int cli_open_store(const struct command *self, const struct common_options *comm
 {
 	struct diag d = DIAG_INIT;
 	struct cli_image ci = {0};
+	*out = NULL;
 	err_t err = apply_conf(common, NULL, &ci, &d);
+	bool named = ci.in_force.store;
 	if (!err)
-		err = store_open(ci.in_force.store, out, &d);
+		err = store_open_there(ci.in_force.store, out, &d);
 	conf_free(&ci.conf);
-	return err ? cli_fail(self, &d) : 0;
+	bool empty = err == -ENOENT && d.cls == ERR_NOT_FOUND && !named;
+	return err && !empty ? cli_fail(self, &d) : 0;
 }

@@ -8,7 +8,7 @@ import pytest
 
 import images
 import imgfs as program
-from processes import run, wait_for
+from processes import run
 from registry import Registry, Traffic
 
 PATHS = ["etc/name", "etc/empty", "data/large", "data/many/07", "data/many/63"]
@@ -93,7 +93,7 @@ def test_parts(published, own_registry):
     assert not traffic.ranges
     own_registry.stop()
     check_offline(fresh, reference, trust, ["etc/name", "data/many/00", "data/many/09"])
-    failed(fresh.run("prefetch", "--offline", *trust, reference, check=False), 3, "not in the store")
+    failed(fresh.run("prefetch", "--offline", *trust, reference, check=False), 3, "may not be fetched")
 
 
 def test_profile(published, own_registry):
@@ -145,17 +145,17 @@ def test_full_disk(published, scratch):
         run("umount", "-l", fresh.store)
 
 
-@pytest.mark.parametrize("delay", [0.02, 0.05, 0.1, 0.2, 0.4])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_interrupted_and_resumed(published, delay, how):
+def test_interrupted_and_resumed(published, how):
+    """At moments that differ from run to run; what a killed process leaves goes with the next command."""
     reference, fresh, trust = published
-    with subprocess.Popen(fresh.command("prefetch", *trust, reference), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          env=program.environment()) as process:
-        time.sleep(delay * program.SLOWER)
-        process.send_signal(how)
-        process.communicate(timeout=20 * program.SLOWER)
-    assert process.returncode in (-how, 0)
-    assert not program.processes_of(fresh.store)
+    for delay in (0.02, 0.05, 0.08, 0.12, 0.2, 0.3):
+        with subprocess.Popen(fresh.command("prefetch", *trust, reference), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=program.environment()) as process:
+            time.sleep(delay * program.SLOWER)
+            process.send_signal(how)
+            process.communicate(timeout=20 * program.SLOWER)
+        assert process.returncode in (-how, 0) and not program.processes_of(fresh.store)
     fresh.run("prefetch", *trust, reference)
-    wait_for(lambda: not os.listdir(f"{fresh.store}/v1/tmp"), "no litter", 5)
+    assert not os.listdir(f"{fresh.store}/v1/tmp")
     check_offline(fresh, reference, trust)

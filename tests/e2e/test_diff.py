@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 import images
+from fake_registry import Reply
 from images import Layout
 from published import World, layer_blobs
 from tarbytes import END, MTIME, char, file, folder, hardlink, pax, pax_sparse, record, symlink
@@ -161,7 +162,7 @@ def test_what_can_not_be_known_is_said(scratch):
         node = world.node()
         for reference in (world.reference, after):
             node.run("ls", *world.trusting(), reference)
-        world.registry.misbehave("blob", "404")
+        world.registry.on("GET .*/blobs/", Reply(404))
         done = node.run("diff", "--name-status", *world.trusting(), world.reference, after, "/data/large")
         assert done.stdout == "?\t/data/large\n"
         notes = [line for line in done.stderr.splitlines() if not line.startswith("imgfs: warn ")]

@@ -3,7 +3,7 @@
  * the same files of it, and the bytes are those of a plain ustar header where that is enough.
  */
 #include "index/tar_write.h"
-#include "tar_build.h"
+#include "tests/unit/tar_build.h"
 
 #include <fcntl.h>
 #include <ftw.h>

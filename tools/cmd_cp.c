@@ -121,7 +121,8 @@ static int run_plan(struct cp *cp, struct image *image, const struct copy_plan *
 		    const struct destination *to)
 {
 	struct diag d = DIAG_INIT;
-	const struct content_options options = {.budget_s = (unsigned)cp->budget_s};
+	const struct content_options options = {.budget_s = (unsigned)cp->budget_s,
+						.workers = READ_PIPE_WORKERS};
 	struct content *content;
 	err_t err = content_new(image, &options, &content, &d);
 	if (err)

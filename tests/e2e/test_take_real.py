@@ -61,7 +61,7 @@ def test_two_releases_of_a_real_image(imgfs, scratch):
 
 
 def test_a_directory_costs_what_it_holds(real, registry, scratch):
-    """The 16 MB of a Python library out of an image of half a gigabyte, on an empty machine with a published index."""
+    """The 57 MB of a Python library out of an image of 1.3 GB, on an empty machine with a published index."""
     reference = real("python")
     Node(scratch / "publisher").push(reference)
     node = Node(scratch / "node")
@@ -73,4 +73,4 @@ def test_a_directory_costs_what_it_holds(real, registry, scratch):
     print(f"cp: {len(ours.answered)} requests, {ours.bytes} bytes for {held}; skopeo copy: {len(theirs.answered)} requests,"
           f" {theirs.bytes} bytes")
     assert ours.bytes < held and ours.bytes * 10 < theirs.bytes
-    assert len(ours.answered) < 40
+    assert len(ours.answered) < 100

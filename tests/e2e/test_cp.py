@@ -129,6 +129,8 @@ def test_wrong_words(imgfs, image, dest):
     fails(copy(imgfs, image, dest, check=False), EXIT_USAGE, "REF:PATH")
     fails(copy(imgfs, image, "/etc/name", dest, check=False), EXIT_USAGE, f"'{image}:/etc/name'")
     fails(copy(imgfs, f"{image}:etc/name", dest, check=False), EXIT_USAGE, "REF:PATH")
+    fails(copy(imgfs, f"{image}:/etc", f"{image}:/new", check=False), EXIT_USAGE, "read-only")
+    fails(copy(imgfs, dest, f"{image}:/new", check=False), EXIT_USAGE, "read-only")
     fails(copy(imgfs, "-LP", f"{image}:/etc", dest, check=False), EXIT_USAGE, "-L and -P")
     fails(copy(imgfs, "-fn", f"{image}:/etc", dest, check=False), EXIT_USAGE, "-f and -n")
     fails(copy(imgfs, f"{image}:/nope", dest, check=False), EXIT_NOT_FOUND, "/nope", "no such file")

@@ -121,7 +121,8 @@ static int run_plan(struct cp *cp, struct image *image, const struct copy_plan *
 		    const struct destination *to)
 {
 	struct diag d = DIAG_INIT;
-	const struct content_options options = {.budget_s = (unsigned)cp->budget_s};
+	const struct content_options options = {.budget_s = (unsigned)cp->budget_s,
+						.workers = READ_PIPE_WORKERS};
 	struct content *content;
 	err_t err = content_new(image, &options, &content, &d);
 	if (err)
@@ -244,12 +245,27 @@ static void say_lost(const struct cp *cp)
 		cp->extract.archive ? "not allowed here; root may" : "-a and root make them");
 }
 
+/* "REF:/PATH" as the destination, unless a directory here is called so. */
+static bool is_in_image(const char *typed)
+{
+	char *reference = NULL;
+	const char *path;
+	struct stat st;
+	if (!image_path_split(typed, &reference, &path))
+		return false;
+	free(reference);
+	auto_free char *dir = xstrndup(typed, (size_t)(path - typed));
+	return stat(dir, &st) < 0;
+}
+
 static int copy_operands(struct cp *cp, char **operands, size_t n)
 {
 	auto_free char **references = xcalloc(n + 1, sizeof(*references));
 	auto_free char **paths = xcalloc(n + 1, sizeof(*paths));
 	cp->typed = operands[n];
 	cp->to_stdout = !strcmp(cp->typed, "-");
+	if (is_in_image(cp->typed))
+		return cli_usage_error(cp->self, "'%s': images are read-only", cp->typed);
 	int status = split_all(cp->self, operands, n, references, paths);
 	if (!status && cp->to_stdout && n > 1)
 		status = cli_usage_error(cp->self, "one file at a time goes to standard output");

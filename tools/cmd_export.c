@@ -97,7 +97,8 @@ static int export_image(const struct command *self, struct image *image, const c
 			uint64_t budget_s, struct target *t)
 {
 	struct diag d = DIAG_INIT;
-	const struct content_options options = {.budget_s = (unsigned)budget_s};
+	const struct content_options options = {.budget_s = (unsigned)budget_s,
+						.workers = READ_PIPE_WORKERS};
 	struct content *content;
 	uint32_t row;
 	int status = look_up(self, image->tree, path, false, &row);

@@ -58,19 +58,28 @@ void diff_fini(struct diff *diff)
 
 /* --- one pair --- */
 
-/* Both begin at the same place of the same layer: then they have the same bytes, as far as they
- * are equally long. */
-static bool same_place(const struct diff *diff, uint32_t a, uint32_t b)
+static bool same_layer(const struct diff *diff, uint32_t a, uint32_t b)
+{
+	struct index_layer x, y;
+	index_layer(diff->a.image->tree, a, &x);
+	index_layer(diff->b.image->tree, b, &y);
+	return digest_equal(&x.blob_digest, &y.blob_digest);
+}
+
+/* Whether two files of one size are the same bytes of the same layers, hole for hole. */
+static bool same_place(const struct diff *diff, uint32_t a, uint32_t b, uint64_t size)
 {
 	struct extent x, y;
-	struct index_layer layer_a, layer_b;
-	index_extent(diff->a.image->tree, a, 0, &x);
-	index_extent(diff->b.image->tree, b, 0, &y);
-	if (x.hole || y.hole || x.stream_off != y.stream_off)
-		return false;
-	index_layer(diff->a.image->tree, x.layer, &layer_a);
-	index_layer(diff->b.image->tree, y.layer, &layer_b);
-	return digest_equal(&layer_a.blob_digest, &layer_b.blob_digest);
+	for (uint64_t off = 0; off < size; off += x.len) {
+		index_extent(diff->a.image->tree, a, off, &x);
+		index_extent(diff->b.image->tree, b, off, &y);
+		if (x.hole != y.hole || x.len != y.len)
+			return false;
+		if (!x.hole &&
+		    (x.stream_off != y.stream_off || !same_layer(diff, x.layer, y.layer)))
+			return false;
+	}
+	return true;
 }
 
 /* Content of two regular files: DIFF_SAME, DIFF_CHANGED or DIFF_UNKNOWN. */
@@ -79,7 +88,7 @@ static enum diff_status compare_content(const struct diff *diff, const struct di
 {
 	if (a->size != b->size)
 		return DIFF_CHANGED;
-	if (a->size == 0 || same_place(diff, node->a, node->b))
+	if (same_place(diff, node->a, node->b, a->size))
 		return DIFF_SAME;
 	const uint8_t *x = image_digest_of(diff->a.digests, node->a);
 	const uint8_t *y = x ? image_digest_of(diff->b.digests, node->b) : NULL;

@@ -225,7 +225,10 @@ static void print_letter(const struct diff_node *node, bool colours)
 
 static void print_count(uint64_t n, const char *word, int64_t bytes)
 {
-	printf("%" PRIu64 " %s (", n, word);
+	printf("%" PRIu64 " %s", n, word);
+	if (!n)
+		return;
+	fputs(" (", stdout);
 	print_signed_size(bytes);
 	putchar(')');
 }

@@ -100,10 +100,14 @@ static void start(struct read_pipe *p, uint64_t off, size_t n)
 		read_done(&slot->request, -ENOMEM);
 }
 
+/* Many at once, when half of the room is free: chunks that are asked for together share requests.
+ */
 static void start_more(struct read_pipe *p)
 {
 	uint64_t off;
 	size_t n;
+	if (p->bytes > p->window / 2 || p->tail - p->head > SLOTS / 2)
+		return;
 	while (!p->cancelled && p->tail - p->head < SLOTS && find_next(p, &off, &n) &&
 	       (p->bytes + n <= p->window || p->head == p->tail))
 		start(p, off, n);

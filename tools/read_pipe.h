@@ -21,6 +21,9 @@
 #define READ_PIPE_WINDOW_MIN   (1u << 20)
 #define READ_PIPE_WINDOW_MAX   (32u << 20)
 
+/* For content_options.workers: what waits for one of few is merged into large ranges meanwhile. */
+#define READ_PIPE_WORKERS 4
+
 #define READ_PIPE_BUDGET_MAX_S 86400 /* of --read-budget: a day */
 
 /* A run of bytes of a file. Holes are passed over: what no piece covers is zeroes. */

@@ -110,7 +110,7 @@ static err_t run_container(struct run_command *r, struct diag *d)
 		err = run_bundle_write(r->dir.path, &r->spec, d);
 	if (err)
 		return err;
-	r->status = run_root_program(root, &r->spec, d);
+	r->status = run_root_program(root, &r->spec, r->options.volumes.n > 0, d);
 	if (r->status)
 		return -ENOENT;
 	cleanup_fd(&root);

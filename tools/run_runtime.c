@@ -197,7 +197,9 @@ static void take_signal(struct running *run, int number)
 {
 	int passed = number;
 	if (number == SIGTERM || number == SIGHUP) {
-		passed = run->r->stop_signal;
+		/* who has lost their terminal knows what to do */
+		if (number == SIGTERM || !run->r->terminal)
+			passed = run->r->stop_signal;
 		if (!run->kill_at_ms)
 			run->kill_at_ms = now_ms() + RUN_STOP_S * 1000;
 	}

@@ -130,9 +130,8 @@ def test_keep(runner, scratch):
     assert (keep / "upper/home/joe/n").read_text() == "1\n"
     other = with_config(scratch / "image", Cmd=["sh"])
     says(runner("true", options=["--keep", keep], reference=other, status=125), 125, "another image")
-    with started(runner, WAIT, options=["--keep", keep]) as process:
+    with started(runner, f"trap 'exit 0' TERM; {WAIT}", options=["--keep", keep]) as process:
         says(runner("true", options=["--keep", keep], status=125), 125, "another container")
-        process.kill()
     assert runner.out("cat", "/home/joe/n", options=["--keep", keep]) == "1\n"
 
 
@@ -186,18 +185,29 @@ def test_impatience(any_runner):
 
 
 def test_killed(runner):
-    """What kill -9 of the command leaves, the container itself included, the next run takes away."""
-    with started(runner, f": marked; {WAIT}") as process:
+    """kill -9 of the command ends the container, too."""
+    with started(runner, WAIT) as process:
         process.kill()
         process.wait()
+        wait_for(lambda: not left_behind(), f"all is gone: {left_behind()}")
+
+
+def test_killed_with_its_guard(runner):
+    """Then the next run takes away what is left, the container included."""
+    with started(runner, f": marked; {WAIT}") as process:
+        own = [line for line in live(": marked") if " run --" in line]
+        assert len(own) == 2, own
+        for line in own:
+            os.kill(int(line.split()[0]), signal.SIGKILL)
+        process.wait()
+        assert live(": marked")
         assert runner.out("echo", "next") == "next\n"
         wait_for(lambda: not live(": marked"), "the container has ended")
 
 
 def test_killed_container(runner):
     with started(runner, f": marked; {WAIT}") as process:
-        (first,) = [int(line.split()[0]) for line in live(": marked") if not line.split()[1].endswith("imgfs")
-                    and "run --runtime" not in line]
+        (first,) = [int(line.split()[0]) for line in live(": marked") if " run --" not in line]
         os.kill(first, signal.SIGKILL)
         assert process.wait(20 * SLOWER) == 137
 

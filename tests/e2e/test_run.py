@@ -336,7 +336,9 @@ def test_bundle(scratch, store, debian):
     """The printed lines run the container; --mount does the first ones."""
     imgfs = Runner(scratch / "imgfs", store, "runc", debian).imgfs
     lines = imgfs.run("bundle", debian, scratch / "one", "sh", "-c", "id -u; touch /made").stdout
-    path = f"{os.path.dirname(imgfs.command('x')[0])}:{os.environ['PATH']}"
+    (scratch / "bin").mkdir()
+    os.symlink(imgfs.command("bundle")[0], scratch / "bin/imgfs")
+    path = f"{scratch}/bin:{os.environ['PATH']}"
     done = run("sh", "-ec", lines.replace("NAME", "imgfs-test-one"), env=environment(PATH=path), check=False)
     assert done.returncode == 0 and done.stdout == "0\n", done.stderr
     assert (scratch / "one/upper/made").exists()

@@ -2,9 +2,10 @@
  * imgfs run: one process mounts the image and serves it, lays a writable overlay on it and waits
  * for the OCI runtime that runs the container.
  *
- * It all happens in a mount namespace of its own, so that nothing of it can be left mounted; what
- * can be left is a folder, which the next run removes (tools/run_dir.h). The container runs inside
- * the `ready` call of the session: from there until it ends, FUSE threads answer.
+ * It all happens in a mount namespace of its own, so that nothing of it can be left mounted. What
+ * kill -9 of this process leaves, a guard takes away (tools/run_guard.h), else the next run. The
+ * container runs inside the `ready` call of the session: from there until it ends, FUSE threads
+ * answer.
  */
 #include "fetch/content.h"
 #include "fetch/log.h"
@@ -15,6 +16,7 @@
 #include "tools/cli.h"
 #include "tools/run_bundle.h"
 #include "tools/run_dir.h"
+#include "tools/run_guard.h"
 #include "tools/run_ns.h"
 #include "tools/run_plan.h"
 #include "tools/run_root.h"
@@ -110,7 +112,7 @@ static err_t run_container(struct run_command *r, struct diag *d)
 		err = run_bundle_write(r->dir.path, &r->spec, d);
 	if (err)
 		return err;
-	r->status = run_root_program(root, &r->spec, d);
+	r->status = run_root_program(root, &r->spec, r->options.volumes.n > 0, d);
 	if (r->status)
 		return -ENOENT;
 	cleanup_fd(&root);
@@ -328,7 +330,11 @@ static int prepare(struct run_command *r)
 	runtime_hide_mixed_cgroups();
 	run_dirs_clean(r->ns.in_user_ns);
 	mounts_clean();
-	return run_image(r);
+	struct guard guard;
+	guard_start(r->ns.in_user_ns, &guard);
+	int status = run_image(r);
+	guard_dismiss(&guard);
+	return status;
 }
 
 static bool fill_mode_of(const char *text, enum fill_mode *out)

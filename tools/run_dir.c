@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -165,6 +166,16 @@ static void end_container(const struct run_dir *dir, bool in_user_ns)
 	runtime_clean((const char *)note.p, dir->path, id, in_user_ns);
 }
 
+/* In the namespace of the dead process, where a guard is: mounts whose daemon is gone. */
+static void unmount_parts(const struct run_dir *dir)
+{
+	static const char *const names[] = {"rootfs", "image", "top"};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		auto_free char *path = run_dir_file(dir, names[i]);
+		umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
+	}
+}
+
 void run_dirs_clean(bool in_user_ns)
 {
 	auto_free char *above = place();
@@ -183,6 +194,7 @@ void run_dirs_clean(bool in_user_ns)
 		}
 		log_info("run.cleanup", "path=%s", dir.path);
 		end_container(&dir, in_user_ns);
+		unmount_parts(&dir);
 		run_dir_remove(&dir);
 	}
 	closedir(list);

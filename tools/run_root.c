@@ -42,25 +42,10 @@ err_t run_root_read(int root, const char *path, size_t limit, struct buf *out)
 
 /* ---- the program ---- */
 
-static bool below_volume(const struct run_spec *spec, const char *path)
-{
-	for (size_t i = 0; i < spec->n_binds; i++) {
-		const char *target = spec->binds[i].target;
-		size_t n = strlen(target);
-		while (n && target[n - 1] == '/')
-			n--;
-		if (!strncmp(path, target, n) && (path[n] == '/' || path[n] == '\0'))
-			return true;
-	}
-	return false;
-}
-
 /* 0 for a program, else what execve(2) would say. */
-static err_t check_file(int root, const struct run_spec *spec, const char *path)
+static err_t check_file(int root, const char *path)
 {
 	struct stat st;
-	if (below_volume(spec, path))
-		return 0;
 	auto_fd int fd = open_inside(root, path, O_PATH);
 	if (fd < 0)
 		return fd;
@@ -79,7 +64,7 @@ static err_t search(int root, const struct run_spec *spec, const char *name, con
 		bool absolute = *dir == '/';
 		auto_free char *path = xasprintf("%s%s%s/%s", absolute ? "" : spec->cwd,
 						 absolute ? "" : "/", dir, name);
-		err_t err = check_file(root, spec, path);
+		err_t err = check_file(root, path);
 		if (!err)
 			return 0;
 		if (err != -ENOENT && err != -ENOTDIR)
@@ -88,7 +73,7 @@ static err_t search(int root, const struct run_spec *spec, const char *name, con
 	return worst;
 }
 
-int run_root_program(int root, const struct run_spec *spec, struct diag *d)
+int run_root_program(int root, const struct run_spec *spec, bool volumes, struct diag *d)
 {
 	const char *name = spec->args[0], *list = run_env_get(&spec->env, "PATH");
 	bool has_slash = strchr(name, '/') != NULL;
@@ -98,9 +83,9 @@ int run_root_program(int root, const struct run_spec *spec, struct diag *d)
 	} else {
 		auto_free char *path =
 			*name == '/' ? xstrdup(name) : xasprintf("%s/%s", spec->cwd, name);
-		err = check_file(root, spec, path);
+		err = check_file(root, path);
 	}
-	if (!err)
+	if (!err || volumes)
 		return 0;
 	if (err == -EACCES) {
 		(void)fail(d, ERR_OTHER, err, "%s: is no program that can be started", name);

@@ -17,10 +17,10 @@ err_t run_root_read(int root, const char *path, size_t limit, struct buf *out) m
 
 /*
  * run_root_program - whether the command of a spec is a program
- * Looked for as execvp(3) does, with the PATH and the directory of the container. What lies below a
- * volume is believed to be there. Returns 0; else RUN_STATUS_NOT_FOUND or RUN_STATUS_NO_PROGRAM,
- * with a diagnostic.
+ * Looked for as execvp(3) does, with the PATH and the directory of the container.
+ * @volumes  the user adds some, which may have it: what is not found is left to the runtime
+ * Returns 0; else RUN_STATUS_NOT_FOUND or RUN_STATUS_NO_PROGRAM, with a diagnostic.
  */
-int run_root_program(int root, const struct run_spec *spec, struct diag *d);
+int run_root_program(int root, const struct run_spec *spec, bool volumes, struct diag *d);
 
 #endif

@@ -168,6 +168,7 @@ struct running {
 	struct console console; /* with -t */
 	pid_t pid;		/* the container's first process, or, before that, the runtime */
 	bool has_started;
+	uint64_t early; /* signals that came before it had: bit number n for signal n */
 	unsigned interrupts;
 	int64_t kill_at_ms; /* 0: not asked to end */
 };
@@ -196,8 +197,13 @@ static void kill_container(struct running *run)
 static void take_signal(struct running *run, int number)
 {
 	int passed = number;
+	/* The container may be about to catch it. A runtime that hangs does not: the clock runs. */
+	if (!run->has_started)
+		run->early |= UINT64_C(1) << number;
 	if (number == SIGTERM || number == SIGHUP) {
-		passed = run->r->stop_signal;
+		/* who has lost their terminal knows what to do */
+		if (number == SIGTERM || !run->r->terminal)
+			passed = run->r->stop_signal;
 		if (!run->kill_at_ms)
 			run->kill_at_ms = now_ms() + RUN_STOP_S * 1000;
 	}
@@ -205,8 +211,16 @@ static void take_signal(struct running *run, int number)
 		kill_container(run);
 	else if (number == SIGWINCH && run->r->terminal)
 		console_resize(&run->console);
-	else if (number != SIGTSTP && (run->has_started || asks_for_end(number)))
+	else if (number != SIGTSTP && run->has_started)
 		kill(run->pid, passed);
+}
+
+static void take_early_signals(struct running *run)
+{
+	run->interrupts = 0;
+	for (int i = 1; i < 64; i++)
+		if (run->early & UINT64_C(1) << i)
+			take_signal(run, i);
 }
 
 static int time_left(const struct running *run)
@@ -346,6 +360,7 @@ static err_t run_to_end(struct running *run, int *status, struct diag *d)
 	err_t err = r->terminal ? console_accept(&run->console, d) : 0;
 	if (err)
 		return err;
+	take_early_signals(run);
 	attend(run);
 	*status = end_of(run->pid);
 	console_drain(&run->console);

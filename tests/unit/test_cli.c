@@ -127,6 +127,32 @@ static void assert_usage_error(const char *line, const char *expected)
 	assert_string_equal(o.out, "");
 }
 
+/* docker's manner: what follows the first operand is nobody's option. */
+static void options_first(void **state)
+{
+	static const struct command first = {.name = "first", .options_first = true};
+	bool volume = false, flag = false;
+	struct common_options common = {0};
+	const struct option_row rows[] = {
+		{'v', "volume", OPT_FLAG, &volume, NULL, "hides the common -v"},
+		{'f', NULL, OPT_FLAG, &flag, NULL, "a flag"},
+		{0},
+	};
+	char copy[256], *words[WORDS_MAX], **operands;
+	int n = split("first -v --verbose ref -f --help -- x", copy, words);
+	(void)state;
+	assert_int_equal(cli_parse(&first, n, words, rows, &common, &operands), 5);
+	assert_string_equal(operands[0], "ref");
+	assert_string_equal(operands[1], "-f");
+	assert_string_equal(operands[3], "--");
+	assert_null(operands[5]);
+	assert_true(volume && !flag);
+	assert_int_equal(common.verbose, 1);
+	n = split("first -- ref -f", copy, words);
+	assert_int_equal(cli_parse(&first, n, words, rows, &common, &operands), 2);
+	log_set_level(LOG_LEVEL_WARN);
+}
+
 static void options_and_operands_in_any_order(void **state)
 {
 	(void)state;
@@ -450,6 +476,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options_and_operands_in_any_order),
+		cmocka_unit_test(options_first),
 		cmocka_unit_test(common_options_are_known),
 		cmocka_unit_test(two_dashes_end_options),
 		cmocka_unit_test(empty_arguments_are_values),

@@ -40,8 +40,9 @@ struct exporter;
 err_t exporter_open(const struct exporter_target *target, const char *mountpoint,
 		    struct exporter **out, struct diag *d) must_check;
 
-/* exporter_start - begin to export a record, which must outlive the exporter; the file is there
- * when it returns. -errno. Starts a thread, which sleeps while nobody asks. */
+/* exporter_start - begin to export a record that is shown (mount_record_show), and which must
+ * outlive the exporter; the file is there when it returns. -errno. Starts a thread, which sleeps
+ * while nobody asks. */
 err_t exporter_start(struct exporter *e, const struct mount_record *record,
 		     struct diag *d) must_check;
 

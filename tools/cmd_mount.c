@@ -184,16 +184,6 @@ static void budget_keep_in_limit(struct content_options *o)
 	o->wait_for_ever = false;
 }
 
-static err_t exporter_make(const struct mount_command *m, struct mount_parts *p, struct diag *d)
-{
-	err_t err;
-
-	if (!m->metrics)
-		return 0;
-	err = exporter_open(&m->target, m->mountpoint, &p->exporter, d);
-	return err ? err : exporter_start(p->exporter, p->record, d);
-}
-
 static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct diag *d)
 {
 	err_t err;
@@ -208,14 +198,17 @@ static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct 
 		err = content_new(p->ci.image, &m->content, &p->content, d);
 		m->warm = p->content;
 	}
-	if (!err)
-		err = exporter_make(m, p, d);
+	if (!err && m->metrics)
+		err = exporter_open(&m->target, m->mountpoint, &p->exporter, d);
 	if (!err)
 		err = stop_install(d);
 	if (!err)
 		err = session_make(m, p, d);
 	if (!err)
 		err = mount_record_show(p->record, session_mounted(p->session), d);
+	/* Its thread reads the record, of which only atomic words change from here on. */
+	if (!err && p->exporter)
+		err = exporter_start(p->exporter, p->record, d);
 	if (!err)
 		err = session_serve(p->session, become_ready, m, d);
 	/* Reads in flight are answered while there is still somebody to tell; the record goes last:

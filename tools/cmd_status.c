@@ -63,6 +63,9 @@ static void print_text(const struct mount_list *list, bool details)
 		.colours = terminal_colours(STDOUT_FILENO, COLOUR_AUTO),
 	};
 
+	/* Scripts get an empty table; people a word. */
+	if (!list->n && terminal)
+		puts("Nothing is mounted.");
 	if (!details && list->n)
 		mount_view_table(&v, list->rows, list->n, NULL, list->n);
 	for (size_t i = 0; details && i < list->n; i++) {

@@ -308,10 +308,11 @@ void map_svg(const struct map *m, FILE *out, bool in_page)
 	if (!in_page)
 		fprintf(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
 	fprintf(out,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"100%%\" "
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" "
+		"height=\"%.0f\" "
 		"role=\"img\" aria-label=\"What of an image is here, what was read, and where "
 		"readers waited\">\n",
-		SVG_WIDTH, s.y);
+		SVG_WIDTH, s.y, SVG_WIDTH, s.y);
 	if (!in_page) {
 		fprintf(out, "<title>");
 		svg_bytes(out, BYTES_STR(m->reference), 0);

@@ -85,6 +85,7 @@ struct map {
 
 	struct map_layer *layers;
 	uint32_t n_layers;
+	uint32_t *layer_of;	/* by layer of the image: which of them */
 	struct map_file *files; /* those that waited longest first, then those read most */
 	size_t n_files;
 	struct map_dir *dirs; /* in the same order */

@@ -116,21 +116,26 @@ static void measure(const struct map *m, struct map_file *f)
 	}
 }
 
-static bool was_in_profile(const struct profile *p, uint32_t row)
+/* By regular file; NULL when memory ends. */
+static bool *files_of_profile(const struct map *m, const struct profile *p)
 {
-	for (size_t i = 0; p && i < p->n; i++)
-		if (p->ranges[i].row == row)
-			return true;
-	return false;
+	const struct index_info *info = index_info(m->image->tree);
+	bool *named = try_array(info->n_regular + 1, sizeof(*named), UINT32_MAX);
+	for (size_t i = 0; named && p && i < p->n; i++)
+		named[p->ranges[i].row - info->n_dirs] = true;
+	return named;
 }
 
 static err_t collect(struct map *m, const struct trace *t, const struct profile *p)
 {
 	const struct index_info *info = index_info(m->image->tree);
+	auto_free bool *named = files_of_profile(m, p);
 	size_t cap = 0;
+	if (!named)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < info->n_regular; i++) {
 		uint32_t row = info->n_dirs + i;
-		if (!(t ? trace_file_was_read(t, i) : was_in_profile(p, row)))
+		if (!(t ? trace_file_was_read(t, i) : named[i]))
 			continue;
 		if (!try_grow(&m->files, m->n_files, &cap, sizeof(*m->files)))
 			return -ENOMEM;

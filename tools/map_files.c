@@ -241,6 +241,32 @@ static err_t own_path(const struct map_names *names, uint32_t row, struct bytes 
 	return err;
 }
 
+static size_t place_of_dir(const struct map *m, const struct map_names *names,
+			   const struct sum *sums, size_t n, size_t file)
+{
+	const struct sum key = {map_dir_of(names, m->files[file].row, DIR_DEPTH), 0};
+	const struct sum *at = bsearch(&key, sums, n, sizeof(key), by_key);
+	BUG_ON(!at);
+	return (size_t)(at - sums);
+}
+
+/* As add_waits does for files. */
+static void add_dir_waits(struct map *m, const struct map_names *names, const struct sum *sums,
+			  size_t n)
+{
+	auto_free uint64_t *until = xcalloc(n + 1, sizeof(*until));
+	for (size_t i = 0; i < m->n_waits; i++) {
+		const struct map_event *w = &m->waits[i];
+		if (w->file == MAP_NONE)
+			continue;
+		size_t dir = place_of_dir(m, names, sums, n, w->file);
+		uint64_t begin = max_of((uint64_t)w->from_ms, until[dir]);
+		uint64_t end = (uint64_t)w->from_ms + w->took_ms;
+		m->dirs[dir].wait_ms += end > begin ? end - begin : 0;
+		until[dir] = max_of(until[dir], end);
+	}
+}
+
 static err_t take_dirs(struct map *m, const struct map_names *names)
 {
 	auto_free struct sum *sums = try_array(m->n_files + 1, sizeof(*sums), UINT32_MAX);
@@ -259,15 +285,12 @@ static err_t take_dirs(struct map *m, const struct map_names *names)
 			return err;
 	}
 	for (size_t i = 0; i < m->n_files; i++) {
-		const struct map_file *f = &m->files[i];
-		const struct sum key = {map_dir_of(names, f->row, DIR_DEPTH), 0};
-		const struct sum *at = bsearch(&key, sums, n, sizeof(key), by_key);
-		struct map_dir *dir = &m->dirs[at - sums];
+		struct map_dir *dir = &m->dirs[place_of_dir(m, names, sums, n, i)];
 		dir->files++;
-		dir->waits += f->waits;
-		dir->wait_ms += f->wait_ms;
-		dir->read_bytes += f->read_bytes;
+		dir->waits += m->files[i].waits;
+		dir->read_bytes += m->files[i].read_bytes;
 	}
+	add_dir_waits(m, names, sums, n);
 	if (n)
 		qsort(m->dirs, n, sizeof(*m->dirs), dir_order);
 	return 0;

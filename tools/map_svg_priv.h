@@ -15,10 +15,17 @@
 #define SVG_BARS   532 /* the longest bar */
 #define SVG_RIGHT  (SVG_WIDTH - SVG_MARGIN)
 
+/* How high the parts of a layer's row are. */
+struct svg_row {
+	int needles, bar, read, gap;
+	bool two_lines; /* of words */
+};
+
 struct svg {
 	FILE *out;
 	const struct map *map;
 	double y; /* where the next part begins */
+	struct svg_row row;
 };
 
 /*

@@ -189,7 +189,7 @@ static void layer_row(struct svg *s, uint32_t layer)
 		"<text class=\"dim\" x=\"%d\" y=\"%.1f\">",
 		SVG_MARGIN, s->y + 10, l->number + 1, SVG_MARGIN + 24, s->y + 10);
 	if (l->mostly)
-		svg_bytes(s->out, BYTES_STR(l->mostly), 22);
+		svg_bytes(s->out, BYTES_STR(l->mostly), 19);
 	fprintf(s->out, "</text>\n");
 	s->y += height + 6;
 	fprintf(s->out, "<path class=\"rule\" d=\"M%d %.1fH%d\"/>\n", SVG_LABELS, s->y - 4,

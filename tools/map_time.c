@@ -287,7 +287,7 @@ char *map_source_text(const struct map *m)
 		out = open_memstream(&name, &n);
 		BUG_ON(!out);
 		format_name(out, BYTES_STR(m->mountpoint));
-		fprintf(out, ", mounted for %s", lasted);
+		fprintf(out, m->lasted_ms ? ", mounted for %s" : ", mounted just now", lasted);
 		if (m->n_mounts > 1)
 			fprintf(out, " (one of %u mounts, the last)", m->n_mounts);
 		fclose(out);

@@ -286,7 +286,7 @@ static void head(struct svg *s)
 	fprintf(s->out, "<text class=\"title\" x=\"%d\" y=\"%.0f\">", SVG_MARGIN, s->y);
 	svg_bytes(s->out, BYTES_STR(m->reference), 72);
 	fprintf(s->out, "</text>\n<text class=\"dim\" x=\"%d\" y=\"%.0f\">", SVG_MARGIN, s->y + 22);
-	svg_bytes(s->out, BYTES_STR(source), 100);
+	svg_text(s->out, source, 100);
 	fprintf(s->out, "</text>\n<text class=\"code num dim\" x=\"%d\" y=\"%.0f\">%.19s</text>\n",
 		SVG_RIGHT, s->y + 22, digest_text(&m->image->digest, digest));
 	s->y += 44;

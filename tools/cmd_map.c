@@ -285,7 +285,7 @@ static err_t write_file(const struct map_command *c, const struct map *m, struct
 	int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!out)
-		return fail_sys(d, ERR_OTHER, -errno, "%s", temp);
+		return fail_sys(d, ERR_OTHER, -errno, "%s", c->output);
 	err_t err = write_form(c, m, out);
 	bool lost = ferror(out);
 	if (fclose(out) && !err)
@@ -365,10 +365,10 @@ static int run(const struct command *self, int argc, char **argv)
 	const struct option_row rows[] = {
 		{'o', "output", OPT_STRING, &c.output, "FILE",
 		 "write a picture: .svg, .html or .json; '-' is standard output"},
-		{0, "format", OPT_STRING, &format, "text|svg|html|json",
-		 "the form, whatever the name of the file says"},
-		{0, "color", OPT_STRING, &colour, "auto|always|never",
-		 "colours of the text (auto)"},
+		{0, "format", OPT_STRING, &format, "FORM",
+		 "text, svg, html or json, whatever the name of the file says"},
+		{0, "color", OPT_STRING, &colour, "WHEN",
+		 "auto, always or never: colours of the text"},
 		{0, "json", OPT_FLAG, &c.common.json, NULL,
 		 "one object with all figures and events"},
 		{0},

@@ -65,7 +65,7 @@ struct map_dir {
 };
 
 struct map_event {
-	uint32_t from_ms, took_ms; /* since the first event */
+	uint32_t from_ms, took_ms; /* since the mount */
 	uint32_t layer;		   /* MAP_NONE: none in particular */
 	uint32_t file;		   /* waits: of map->files, or MAP_NONE */
 	uint32_t chunk, n_chunks;
@@ -85,15 +85,18 @@ struct map {
 
 	struct map_layer *layers;
 	uint32_t n_layers;
+	uint32_t *layer_of;	/* by layer of the image: which of them */
 	struct map_file *files; /* those that waited longest first, then those read most */
 	size_t n_files;
 	struct map_dir *dirs; /* in the same order */
 	size_t n_dirs;
 	struct map_event *fetches, *waits; /* by begin */
 	size_t n_fetches, n_waits;
-	uint32_t first_ms; /* of the first event, since the mount */
-	uint32_t span_ms;  /* of the start: until nothing happened for MAP_QUIET_MS */
-	bool more_events;  /* than are kept, or behind the start */
+	/* The start: what lies between two silences of MAP_QUIET_MS, and where readers waited most.
+	 */
+	uint32_t first_ms, span_ms;
+	size_t start_fetches[2], start_waits[2]; /* [first, end) of the events */
+	bool more_events;			 /* than are kept */
 
 	uint64_t size, stored_bytes, read_bytes; /* of the blobs */
 	uint64_t asked_bytes, reads;		 /* by readers, of the stream */

@@ -14,12 +14,8 @@
 
 uint32_t map_layer_at(const struct map *m, uint32_t image_layer)
 {
-	size_t first = manifest_first(&m->image->manifest, image_layer);
-	for (uint32_t i = 0; i < m->n_layers; i++)
-		if (m->layers[i].number == first)
-			return i;
-	BUG_ON("every layer of the image has one");
-	return 0;
+	BUG_ON(image_layer >= m->image->manifest.n_layers);
+	return m->layer_of[image_layer];
 }
 
 uint32_t map_chunk_at(const struct map_layer *l, uint64_t stream_off)
@@ -185,8 +181,11 @@ err_t map_load(struct image *image, struct map *m, struct diag *d)
 	*m = (struct map){.image = image, .origin = MAP_NOTHING};
 	m->reference = ref_text(&image->ref);
 	m->layers = xcalloc(manifest->n_layers + 1, sizeof(*m->layers));
+	m->layer_of = xcalloc(manifest->n_layers + 1, sizeof(*m->layer_of));
 	for (uint32_t i = 0; i < manifest->n_layers && !err; i++) {
-		if (manifest_first(manifest, i) != i)
+		uint32_t first = (uint32_t)manifest_first(manifest, i);
+		m->layer_of[i] = first == i ? m->n_layers : m->layer_of[first];
+		if (first != i)
 			continue;
 		struct map_layer *l = &m->layers[m->n_layers++];
 		err = load_layer(image, i, l, d);
@@ -209,6 +208,7 @@ void map_fini(struct map *m)
 	for (size_t i = 0; i < m->n_dirs; i++)
 		free((void *)(uintptr_t)m->dirs[i].path.p);
 	free(m->layers);
+	free(m->layer_of);
 	free(m->files);
 	free(m->dirs);
 	free(m->fetches);

@@ -116,21 +116,26 @@ static void measure(const struct map *m, struct map_file *f)
 	}
 }
 
-static bool was_in_profile(const struct profile *p, uint32_t row)
+/* By regular file; NULL when memory ends. */
+static bool *files_of_profile(const struct map *m, const struct profile *p)
 {
-	for (size_t i = 0; p && i < p->n; i++)
-		if (p->ranges[i].row == row)
-			return true;
-	return false;
+	const struct index_info *info = index_info(m->image->tree);
+	bool *named = try_array(info->n_regular + 1, sizeof(*named), UINT32_MAX);
+	for (size_t i = 0; named && p && i < p->n; i++)
+		named[p->ranges[i].row - info->n_dirs] = true;
+	return named;
 }
 
 static err_t collect(struct map *m, const struct trace *t, const struct profile *p)
 {
 	const struct index_info *info = index_info(m->image->tree);
+	auto_free bool *named = files_of_profile(m, p);
 	size_t cap = 0;
+	if (!named)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < info->n_regular; i++) {
 		uint32_t row = info->n_dirs + i;
-		if (!(t ? trace_file_was_read(t, i) : was_in_profile(p, row)))
+		if (!(t ? trace_file_was_read(t, i) : named[i]))
 			continue;
 		if (!try_grow(&m->files, m->n_files, &cap, sizeof(*m->files)))
 			return -ENOMEM;
@@ -236,6 +241,32 @@ static err_t own_path(const struct map_names *names, uint32_t row, struct bytes 
 	return err;
 }
 
+static size_t place_of_dir(const struct map *m, const struct map_names *names,
+			   const struct sum *sums, size_t n, size_t file)
+{
+	const struct sum key = {map_dir_of(names, m->files[file].row, DIR_DEPTH), 0};
+	const struct sum *at = bsearch(&key, sums, n, sizeof(key), by_key);
+	BUG_ON(!at);
+	return (size_t)(at - sums);
+}
+
+/* As add_waits does for files. */
+static void add_dir_waits(struct map *m, const struct map_names *names, const struct sum *sums,
+			  size_t n)
+{
+	auto_free uint64_t *until = xcalloc(n + 1, sizeof(*until));
+	for (size_t i = 0; i < m->n_waits; i++) {
+		const struct map_event *w = &m->waits[i];
+		if (w->file == MAP_NONE)
+			continue;
+		size_t dir = place_of_dir(m, names, sums, n, w->file);
+		uint64_t begin = max_of((uint64_t)w->from_ms, until[dir]);
+		uint64_t end = (uint64_t)w->from_ms + w->took_ms;
+		m->dirs[dir].wait_ms += end > begin ? end - begin : 0;
+		until[dir] = max_of(until[dir], end);
+	}
+}
+
 static err_t take_dirs(struct map *m, const struct map_names *names)
 {
 	auto_free struct sum *sums = try_array(m->n_files + 1, sizeof(*sums), UINT32_MAX);
@@ -254,15 +285,12 @@ static err_t take_dirs(struct map *m, const struct map_names *names)
 			return err;
 	}
 	for (size_t i = 0; i < m->n_files; i++) {
-		const struct map_file *f = &m->files[i];
-		const struct sum key = {map_dir_of(names, f->row, DIR_DEPTH), 0};
-		const struct sum *at = bsearch(&key, sums, n, sizeof(key), by_key);
-		struct map_dir *dir = &m->dirs[at - sums];
+		struct map_dir *dir = &m->dirs[place_of_dir(m, names, sums, n, i)];
 		dir->files++;
-		dir->waits += f->waits;
-		dir->wait_ms += f->wait_ms;
-		dir->read_bytes += f->read_bytes;
+		dir->waits += m->files[i].waits;
+		dir->read_bytes += m->files[i].read_bytes;
 	}
+	add_dir_waits(m, names, sums, n);
 	if (n)
 		qsort(m->dirs, n, sizeof(*m->dirs), dir_order);
 	return 0;

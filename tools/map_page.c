@@ -15,7 +15,7 @@ const char map_page_style[] =
 	"body{margin:0;background:var(--paper);color:var(--text);\n"
 	"font:14px/1.45 -apple-system,\"Segoe UI\",\"Noto Sans\",\"Liberation Sans\",Helvetica,Arial,sans-serif}\n"
 	"main{max-width:1440px;margin:0 auto}\n"
-	"main>svg{display:block}\n"
+	"main>svg{display:block;width:100%;height:auto}\n"
 	"section{margin:0 2.9%;padding:1em 0;border-top:1px solid var(--rule)}\n"
 	"h2{font-size:1.1em;margin:0 0 .4em}\n"
 	"p{margin:.2em 0 .8em;color:var(--dim)}\n"

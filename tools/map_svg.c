@@ -11,11 +11,16 @@
 #include <math.h>
 #include <string.h>
 
-#define BAR_HEIGHT  22
-#define READ_HEIGHT 10
-#define NEEDLES	    16	/* room above a bar */
-#define BAR_MIN	    10	/* the shortest bar */
-#define NARROW	    0.8 /* what would be narrower is drawn as wide as this */
+#define BAR_MIN 10  /* the shortest bar */
+#define MANY	24  /* layers, from which on their rows are low */
+#define NARROW	0.8 /* what would be narrower is drawn as wide as this */
+
+static const struct svg_row high_row = {16, 22, 10, 8, true}, low_row = {7, 13, 6, 3, false};
+static const char high_remark[] =
+	"bar length: square root of the compressed size; below each name, "
+	"its largest directory",
+		  low_remark[] =
+			  "bar length: square root of the compressed size; here / read, size";
 
 /* --- the figures --- */
 
@@ -89,7 +94,7 @@ static double place_in(const struct map_layer *l, double len, uint64_t at)
  * here. */
 static void draw_runs(const struct svg *s, const struct map_layer *l, double len, bool read)
 {
-	double y = s->y + NEEDLES + (read ? BAR_HEIGHT - READ_HEIGHT : 0);
+	double y = s->y + s->row.needles + (read ? s->row.bar - s->row.read : 0);
 	double drawn = -1;
 	unsigned n = 0;
 	for (uint32_t i = 0; i < l->n_chunks;) {
@@ -110,7 +115,7 @@ static void draw_runs(const struct svg *s, const struct map_layer *l, double len
 		if (!n++)
 			fprintf(s->out, "<path class=\"%s\" d=\"", read ? "read" : "here");
 		fprintf(s->out, "M%.2f %.1fH%.2fV%.1fH%.2fZ", SVG_LABELS + x, y, SVG_LABELS + to,
-			y + (read ? READ_HEIGHT : BAR_HEIGHT), SVG_LABELS + x);
+			y + (read ? s->row.read : s->row.bar), SVG_LABELS + x);
 	}
 	if (n)
 		fprintf(s->out, "\"/>\n");
@@ -136,8 +141,8 @@ static void draw_needles(const struct svg *s, const struct map_layer *l, double 
 		if (!c->waited)
 			continue;
 		double x = place_in(l, len, c->at + c->len / 2);
-		float tall =
-			(float)(3 + (NEEDLES - 4) * sqrt((double)c->wait_ms / (double)longest_ms));
+		float tall = (float)(3 + (s->row.needles - 4) *
+						 sqrt((double)c->wait_ms / (double)longest_ms));
 		unsigned column = (unsigned)min_of(x, (double)SVG_BARS);
 		tallest[column] = max_of(tallest[column], tall);
 	}
@@ -145,7 +150,7 @@ static void draw_needles(const struct svg *s, const struct map_layer *l, double 
 		if (tallest[i] > 0)
 			fprintf(s->out, "%sM%.1f %.1fv-%.1f",
 				n++ ? "" : "<path class=\"wait\" d=\"", SVG_LABELS + i + 0.5,
-				s->y + NEEDLES, (double)tallest[i]);
+				s->y + s->row.needles, (double)tallest[i]);
 	if (n)
 		fprintf(s->out, "\"/>\n");
 }
@@ -164,32 +169,47 @@ static void layer_title(const struct svg *s, const struct map_layer *l)
 	fprintf(s->out, "</title>\n");
 }
 
-static void layer_words(const struct svg *s, const struct map_layer *l)
+static void layer_name(const struct svg *s, const struct map_layer *l, double y)
 {
-	char size[FORMAT_TEXT_MAX];
-	double y = s->y + NEEDLES;
 	fprintf(s->out,
 		"<text class=\"strong\" x=\"%d\" y=\"%.1f\">%u</text>"
 		"<text class=\"code\" x=\"%d\" y=\"%.1f\">%s</text>\n",
-		SVG_MARGIN, y + 9, l->number + 1, SVG_MARGIN + 24, y + 9, l->name);
-	if (l->mostly) {
-		fprintf(s->out, "<text class=\"dim\" x=\"%d\" y=\"%.1f\">", SVG_MARGIN + 24,
-			y + 23);
-		svg_bytes(s->out, BYTES_STR(l->mostly), 22);
-		fprintf(s->out, "</text>\n");
-	}
-	fprintf(s->out, "<text class=\"num strong\" x=\"%d\" y=\"%.1f\">%s</text>\n", SVG_RIGHT,
-		y + 9, format_size(l->blob_size, size));
+		SVG_MARGIN, y, l->number + 1, SVG_MARGIN + 24, y, l->name);
+	if (!l->mostly || !s->row.two_lines)
+		return;
+	fprintf(s->out, "<text class=\"dim\" x=\"%d\" y=\"%.1f\">", SVG_MARGIN + 24, y + 14);
+	svg_bytes(s->out, BYTES_STR(l->mostly), 19);
+	fprintf(s->out, "</text>\n");
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+	return whole ? 100.0 * (double)part / (double)whole : 0;
+}
+
+static void layer_figures(const struct svg *s, const struct map_layer *l, double y)
+{
+	char size[FORMAT_TEXT_MAX];
+	int x = s->row.two_lines ? SVG_RIGHT : SVG_RIGHT - 84;
+	fprintf(s->out, "<text class=\"num strong\" x=\"%d\" y=\"%.1f\">%s</text>\n", SVG_RIGHT, y,
+		format_size(l->blob_size, size));
+	fprintf(s->out, "<text class=\"num dim\" x=\"%d\" y=\"%.1f\">", x,
+		y + (s->row.two_lines ? 14 : 0));
 	if (l->known)
 		fprintf(s->out,
-			"<text class=\"num dim\" x=\"%d\" y=\"%.1f\">%.0f %% here, %.0f %% "
-			"read</text>\n",
-			SVG_RIGHT, y + 23,
-			l->blob_size ? 100.0 * (double)l->stored_bytes / (double)l->blob_size : 0,
-			l->blob_size ? 100.0 * (double)l->read_bytes / (double)l->blob_size : 0);
+			s->row.two_lines ? "%.0f %% here, %.0f %% read</text>\n"
+					 : "%.0f / %.0f %%</text>\n",
+			percent(l->stored_bytes, l->blob_size),
+			percent(l->read_bytes, l->blob_size));
 	else
-		fprintf(s->out, "<text class=\"num dim\" x=\"%d\" y=\"%.1f\">%s</text>\n",
-			SVG_RIGHT, y + 23, l->kept ? "here, not indexed" : "not indexed yet");
+		fprintf(s->out, "%s</text>\n", l->kept ? "here, not indexed" : "not indexed yet");
+}
+
+static void layer_words(const struct svg *s, const struct map_layer *l)
+{
+	double y = s->y + s->row.needles + (s->row.two_lines ? 9 : 10.5);
+	layer_name(s, l, y);
+	layer_figures(s, l, y);
 }
 
 static void draw_layer(struct svg *s, uint32_t i, uint32_t longest_ms)
@@ -204,15 +224,15 @@ static void draw_layer(struct svg *s, uint32_t i, uint32_t longest_ms)
 		l->known  ? "absent"
 		: l->kept ? "here"
 			  : "unknown",
-		SVG_LABELS, s->y + NEEDLES, len, BAR_HEIGHT);
+		SVG_LABELS, s->y + s->row.needles, len, s->row.bar);
 	draw_runs(s, l, len, false);
 	draw_runs(s, l, len, true);
 	draw_needles(s, l, len, longest_ms);
 	fprintf(s->out,
 		"<rect class=\"frame\" x=\"%d\" y=\"%.1f\" width=\"%.2f\" height=\"%d\"/>\n",
-		SVG_LABELS, s->y + NEEDLES, len, BAR_HEIGHT);
+		SVG_LABELS, s->y + s->row.needles, len, s->row.bar);
 	fprintf(s->out, "</g>\n");
-	s->y += NEEDLES + BAR_HEIGHT + 8;
+	s->y += s->row.needles + s->row.bar + s->row.gap;
 }
 
 static double legend_item(const struct svg *s, double x, const char *shape, const char *text)
@@ -247,9 +267,8 @@ static void legend(struct svg *s)
 static void layers(struct svg *s)
 {
 	uint32_t longest_ms = longest_wait(s->map);
-	svg_heading(s, "Layers",
-		    "bar length: square root of the compressed size; below each name, its largest "
-		    "directory");
+	s->row = s->map->n_layers > MANY ? low_row : high_row;
+	svg_heading(s, "Layers", s->row.two_lines ? high_remark : low_remark);
 	for (uint32_t i = 0; i < s->map->n_layers; i++)
 		draw_layer(s, i, longest_ms);
 	s->y += 4;
@@ -267,7 +286,7 @@ static void head(struct svg *s)
 	fprintf(s->out, "<text class=\"title\" x=\"%d\" y=\"%.0f\">", SVG_MARGIN, s->y);
 	svg_bytes(s->out, BYTES_STR(m->reference), 72);
 	fprintf(s->out, "</text>\n<text class=\"dim\" x=\"%d\" y=\"%.0f\">", SVG_MARGIN, s->y + 22);
-	svg_bytes(s->out, BYTES_STR(source), 100);
+	svg_text(s->out, source, 100);
 	fprintf(s->out, "</text>\n<text class=\"code num dim\" x=\"%d\" y=\"%.0f\">%.19s</text>\n",
 		SVG_RIGHT, s->y + 22, digest_text(&m->image->digest, digest));
 	s->y += 44;
@@ -308,10 +327,11 @@ void map_svg(const struct map *m, FILE *out, bool in_page)
 	if (!in_page)
 		fprintf(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
 	fprintf(out,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"100%%\" "
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" "
+		"height=\"%.0f\" "
 		"role=\"img\" aria-label=\"What of an image is here, what was read, and where "
 		"readers waited\">\n",
-		SVG_WIDTH, s.y);
+		SVG_WIDTH, s.y, SVG_WIDTH, s.y);
 	if (!in_page) {
 		fprintf(out, "<title>");
 		svg_bytes(out, BYTES_STR(m->reference), 0);

@@ -15,10 +15,17 @@
 #define SVG_BARS   532 /* the longest bar */
 #define SVG_RIGHT  (SVG_WIDTH - SVG_MARGIN)
 
+/* How high the parts of a layer's row are. */
+struct svg_row {
+	int needles, bar, read, gap;
+	bool two_lines; /* of words */
+};
+
 struct svg {
 	FILE *out;
 	const struct map *map;
 	double y; /* where the next part begins */
+	struct svg_row row;
 };
 
 /*
@@ -27,6 +34,8 @@ struct svg {
  * @max  characters; a longer one loses its middle. 0: no limit.
  */
 void svg_bytes(FILE *out, struct bytes name, unsigned max);
+/* svg_text - the same for a text that is printable already. */
+void svg_text(FILE *out, const char *text, unsigned max);
 /* svg_heading - the title of a part, with a remark beside it. */
 void svg_heading(struct svg *s, const char *title, const char *remark);
 /* svg_who_class - the class of what was fetched for somebody: "who-reader", ... */

@@ -72,16 +72,18 @@ static int edge_order(const void *a, const void *b)
 
 static struct edge *edges_of(const struct map *m)
 {
-	struct edge *edges = xcalloc(2 * m->n_waits + 1, sizeof(*edges));
-	for (size_t i = 0; i < m->n_waits; i++) {
-		uint64_t from = m->waits[i].from_ms;
+	size_t n = m->start_waits[1] - m->start_waits[0];
+	const struct map_event *waits = m->waits + m->start_waits[0];
+	struct edge *edges = xcalloc(2 * n + 1, sizeof(*edges));
+	for (size_t i = 0; i < n; i++) {
+		uint64_t from = waits[i].from_ms - m->first_ms;
 		/* What took no millisecond is still to be seen. */
-		uint64_t took = max_of(m->waits[i].took_ms, 1u);
+		uint64_t took = max_of(waits[i].took_ms, 1u);
 		edges[2 * i] = (struct edge){from, 1};
 		edges[2 * i + 1] = (struct edge){from + took, -1};
 	}
-	if (m->n_waits)
-		qsort(edges, 2 * m->n_waits, sizeof(*edges), edge_order);
+	if (n)
+		qsort(edges, 2 * n, sizeof(*edges), edge_order);
 	return edges;
 }
 
@@ -99,7 +101,7 @@ static void area(struct svg *s)
 {
 	const struct map *m = s->map;
 	auto_free struct edge *edges = edges_of(m);
-	size_t n = 2 * m->n_waits;
+	size_t n = 2 * (m->start_waits[1] - m->start_waits[0]);
 	int most = most_waiting(edges, n), now = 0;
 	double floor_y = s->y + AREA_HEIGHT;
 	fprintf(s->out, "<text x=\"%d\" y=\"%.1f\">readers waiting</text>\n", SVG_MARGIN,
@@ -126,15 +128,16 @@ static void mark_title(const struct svg *s, const struct map_event *e)
 {
 	char size[FORMAT_TEXT_MAX], from[64], took[64];
 	fprintf(s->out, "<title>%s for %s, at %s, took %s%s%s</title>", format_size(e->bytes, size),
-		e->index ? "an index" : trace_who_name(e->who), map_duration(e->from_ms, from),
-		map_duration(e->took_ms, took), e->kept ? ", from the kept blob" : "",
-		e->failed ? ", failed" : "");
+		e->index ? "an index" : trace_who_name(e->who),
+		map_duration(e->from_ms - s->map->first_ms, from), map_duration(e->took_ms, took),
+		e->kept ? ", from the kept blob" : "", e->failed ? ", failed" : "");
 }
 
 static void draw_mark(const struct svg *s, const struct map_event *e, unsigned lane)
 {
-	double x = x_of(s, e->from_ms);
-	double to = max_of(x_of(s, (uint64_t)e->from_ms + e->took_ms), x + MARK_MIN);
+	uint64_t from_ms = e->from_ms - s->map->first_ms;
+	double x = x_of(s, from_ms);
+	double to = max_of(x_of(s, from_ms + e->took_ms), x + MARK_MIN);
 	if (to > SVG_RIGHT) {
 		to = SVG_RIGHT;
 		x = min_of(x, to - MARK_MIN);
@@ -164,7 +167,7 @@ static unsigned row_of(struct svg *s, uint32_t layer)
 	/* What is drawn wider than it took must not lie on its neighbour. */
 	uint64_t least_ms = (uint64_t)((MARK_MIN + 0.6) * m->span_ms / WIDTH) + 1;
 	unsigned lanes = 0;
-	for (size_t i = 0; i < m->n_fetches; i++) {
+	for (size_t i = m->start_fetches[0]; i < m->start_fetches[1]; i++) {
 		if (m->fetches[i].layer != layer)
 			continue;
 		unsigned lane = lane_for(free_ms, &m->fetches[i], least_ms);
@@ -186,7 +189,7 @@ static void layer_row(struct svg *s, uint32_t layer)
 		"<text class=\"dim\" x=\"%d\" y=\"%.1f\">",
 		SVG_MARGIN, s->y + 10, l->number + 1, SVG_MARGIN + 24, s->y + 10);
 	if (l->mostly)
-		svg_bytes(s->out, BYTES_STR(l->mostly), 22);
+		svg_bytes(s->out, BYTES_STR(l->mostly), 19);
 	fprintf(s->out, "</text>\n");
 	s->y += height + 6;
 	fprintf(s->out, "<path class=\"rule\" d=\"M%d %.1fH%d\"/>\n", SVG_LABELS, s->y - 4,
@@ -222,14 +225,21 @@ static void who_legend(struct svg *s)
 	s->y += 26;
 }
 
+static bool shows_all(const struct map *m)
+{
+	return !m->more_events && m->start_fetches[1] - m->start_fetches[0] == m->n_fetches &&
+	       m->start_waits[1] - m->start_waits[0] == m->n_waits;
+}
+
 void svg_time(struct svg *s)
 {
 	const struct map *m = s->map;
-	char remark[FORMAT_TEXT_MAX * 2], span[64];
+	char remark[FORMAT_TEXT_MAX * 4], span[64], first[64];
 	if (!m->n_fetches && !m->n_waits)
 		return;
-	snprintf(remark, sizeof(remark), "the first %s from the first fetch or wait%s",
-		 map_duration(m->span_ms, span), m->more_events ? "; more followed" : "");
+	snprintf(remark, sizeof(remark), "%s, beginning %s after the mount%s",
+		 map_duration(m->span_ms, span), map_duration(m->first_ms, first),
+		 shows_all(m) ? "" : "; not all that happened");
 	s->y += 8;
 	svg_heading(s, "Time", remark);
 	double top = s->y;

@@ -44,30 +44,33 @@ static bool is_no_character(const char *p, size_t len)
 	return len == 3 && !memcmp(p, "\xef\xbf", 2) && ((uint8_t)p[2] & 0xfe) == 0xbe;
 }
 
-void svg_bytes(FILE *out, struct bytes name, unsigned max)
+void svg_text(FILE *out, const char *text, unsigned max)
 {
-	char *text = NULL;
-	size_t n = 0, at = 0, count, first, last;
-	FILE *printable = open_memstream(&text, &n);
-	BUG_ON(!printable);
-	format_name(printable, name);
-	BUG_ON(fclose(printable));
-	count = count_characters(text, n);
+	size_t n = strlen(text), at = 0, count = count_characters(text, n);
 	/* What is left of one that is too long: its end says more. */
-	first = max && count > max ? max / 5 : count;
-	last = max && count > max ? count - (max - 1 - first) : count;
+	size_t first = max && count > max ? max / 5 : count;
+	size_t last = max && count > max ? count - (max - 1 - first) : count;
 	for (size_t i = 0; i < n; at++) {
 		size_t len = character_len(text + i, n - i);
 		if (at == first && first < last)
 			fputs("…", out);
-		if (at < first || at >= last) {
-			if (is_no_character(text + i, len))
-				fprintf(out, "\\357\\277\\%03o", (uint8_t)text[i + 2]);
-			else
-				put_character(out, text + i, len);
-		}
+		if ((at < first || at >= last) && is_no_character(text + i, len))
+			fprintf(out, "\\357\\277\\%03o", (uint8_t)text[i + 2]);
+		else if (at < first || at >= last)
+			put_character(out, text + i, len);
 		i += len;
 	}
+}
+
+void svg_bytes(FILE *out, struct bytes name, unsigned max)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *printable = open_memstream(&text, &n);
+	BUG_ON(!printable);
+	format_name(printable, name);
+	BUG_ON(fclose(printable));
+	svg_text(out, text, max);
 	free(text);
 }
 

@@ -118,26 +118,43 @@ static const struct map_event *next_event(const struct map *m, size_t *f, size_t
 	return b;
 }
 
-/* The start: from the first event to the first silence. */
+struct window {
+	size_t fetches[2], waits[2];
+	uint64_t begin_ms, end_ms, wait_ms;
+};
+
+static void take_window(struct map *m, const struct window *w)
+{
+	memcpy(m->start_fetches, w->fetches, sizeof(w->fetches));
+	memcpy(m->start_waits, w->waits, sizeof(w->waits));
+	m->first_ms = (uint32_t)w->begin_ms;
+	m->span_ms = (uint32_t)min_of(w->end_ms - w->begin_ms, (uint64_t)UINT32_MAX);
+}
+
+/* A mount may be quiet before and after the start of a program; a profile is replayed before it. */
 static void find_start(struct map *m)
 {
-	size_t f = 0, w = 0, kept_f = 0, kept_w = 0;
-	const struct map_event *e = next_event(m, &f, &w);
-	m->first_ms = e ? e->from_ms : 0;
-	uint64_t end = m->first_ms;
-	for (; e && e->from_ms <= end + MAP_QUIET_MS; e = next_event(m, &f, &w)) {
-		end = max_of(end, (uint64_t)e->from_ms + e->took_ms);
-		kept_f = f;
-		kept_w = w;
+	size_t f = 0, w = 0;
+	struct window now = {.begin_ms = UINT64_MAX}, best = {0};
+	for (;;) {
+		size_t f_before = f, w_before = w;
+		const struct map_event *e = next_event(m, &f, &w);
+		if (!e || now.begin_ms == UINT64_MAX || e->from_ms > now.end_ms + MAP_QUIET_MS) {
+			if (now.begin_ms != UINT64_MAX &&
+			    (!best.end_ms || now.wait_ms > best.wait_ms))
+				best = now;
+			if (!e)
+				break;
+			now = (struct window){.fetches = {f_before, f_before},
+					      .waits = {w_before, w_before},
+					      .begin_ms = e->from_ms};
+		}
+		now.end_ms = max_of(now.end_ms, (uint64_t)e->from_ms + e->took_ms + 1);
+		now.wait_ms += w > w_before ? e->took_ms : 0;
+		now.fetches[1] = f;
+		now.waits[1] = w;
 	}
-	m->more_events |= e != NULL;
-	m->n_fetches = kept_f;
-	m->n_waits = kept_w;
-	m->span_ms = (uint32_t)min_of(end - m->first_ms, (uint64_t)UINT32_MAX);
-	for (size_t i = 0; i < m->n_fetches; i++)
-		m->fetches[i].from_ms -= m->first_ms;
-	for (size_t i = 0; i < m->n_waits; i++)
-		m->waits[i].from_ms -= m->first_ms;
+	take_window(m, &best);
 }
 
 /* --- figures --- */
@@ -270,7 +287,7 @@ char *map_source_text(const struct map *m)
 		out = open_memstream(&name, &n);
 		BUG_ON(!out);
 		format_name(out, BYTES_STR(m->mountpoint));
-		fprintf(out, ", mounted for %s", lasted);
+		fprintf(out, m->lasted_ms ? ", mounted for %s" : ", mounted just now", lasted);
 		if (m->n_mounts > 1)
 			fprintf(out, " (one of %u mounts, the last)", m->n_mounts);
 		fclose(out);

@@ -404,6 +404,50 @@ static void test_texts_that_are_too_long(void **state)
 
 #define case_of(name) cmocka_unit_test_setup_teardown(name, make_runtime, remove_runtime)
 
+/* A trace comes and goes with its record, and is no record itself. */
+static void test_traces(void **state)
+{
+	(void)state;
+	struct mount_list list;
+	struct diag d = DIAG_INIT;
+	auto_buf struct buf copy = {0}, none = {0};
+	struct mount_record *r = record_of("/mnt/traced", false),
+			    *plain = record_of("/plain", true);
+	int fd = mount_record_trace(r);
+	assert_true(fd > 0);
+	assert_int_equal(count_files(), 3);
+	assert_int_equal(mount_record_show(r, &device, &d), 0);
+	assert_int_equal(write_all(fd, "what was read", 13), 0);
+	assert_int_equal(mounts_list(&list, NULL), 0);
+	assert_int_equal(list.n, 2);
+	assert_int_equal(mounts_trace_read(&list.rows[0], &copy), 0);
+	assert_true(bytes_equal_str(buf_bytes(&copy), "what was read"));
+	assert_int_equal(mounts_trace_read(&list.rows[1], &none), -ENOENT);
+	/* Larger than any: made by somebody else. */
+	assert_int_equal(ftruncate(fd, (16 << 20)), 0);
+	assert_int_equal(mounts_trace_read(&list.rows[0], &none), -E2BIG);
+	mount_record_free(&r);
+	assert_int_equal(count_files(), 1);
+	assert_int_equal(mounts_trace_read(&list.rows[0], &none), -ENOENT);
+	mount_record_leave(&plain);
+	assert_int_equal(count_files(), 0);
+	mount_list_fini(&list);
+}
+
+/* Nobody locks it any more: who looks removes it. */
+static void test_trace_of_the_dead(void **state)
+{
+	(void)state;
+	struct mount_record *r = record_of("/alive", true);
+	auto_free char *path = mounts_path("0123456789abcdef.trace");
+	auto_fd int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(count_files(), 2);
+	assert_int_equal(count_listed(), 1);
+	assert_int_equal(count_files(), 1);
+	mount_record_free(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +465,8 @@ int main(void)
 		case_of(test_files_that_are_no_records),
 		case_of(test_directories_of_others),
 		case_of(test_texts_that_are_too_long),
+		case_of(test_traces),
+		case_of(test_trace_of_the_dead),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

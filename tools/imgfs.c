@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TOPICS_MAX 16 /* that a suggestion looks at; there are fewer */
+
 static int run_help(const struct command *self, int argc, char **argv);
 
 const struct command cmd_help = {
@@ -85,7 +87,9 @@ static int run_manual(const struct command *self, int argc, char **argv)
 
 static int unknown_word(const struct command *self, const char *word)
 {
-	const char *names[] = {topics[0]->name, topics[1]->name, topics[2]->name, NULL};
+	const char *names[TOPICS_MAX + 1] = {0};
+	for (size_t i = 0; topics[i] && i < TOPICS_MAX; i++)
+		names[i] = topics[i]->name;
 	const char *near = cli_nearest(word, names);
 	return near ? cli_usage_error(self, "unknown topic '%s', did you mean '%s'?", word, near)
 		    : cli_unknown_command(NULL, commands, word);

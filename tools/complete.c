@@ -1,7 +1,16 @@
 /*
  * The grammar of a command line, as far as tables tell it: a command, its options, their arguments,
- * and operands, whose kinds are the words of the synopsis. "REF [PATH]" is a reference and then a
- * path inside that image; an option's "off|idle|full" are three words, its FILE is a file.
+ * and operands, whose kinds are the words of the synopsis; an option's are those of its arg_name.
+ *
+ *   REF             references of the store, layouts   oci:DIR         the same
+ *   PATH            in the image of the first operand  REF:PATH        both
+ *   FILE, DEST      a file of this machine             DIR             a directory; as the first
+ *   OS/ARCH         usual platforms                                    operand: where something is
+ *   LIST            words that the details list                        mounted
+ *                   behind "(-o "                      off|idle|full   these words
+ *   COMMAND, ARGUMENT: in the image; options behind the operand before are not ours
+ *
+ * "[ ]", "..." and "|" mean what they mean to people.
  */
 #include "tools/complete.h"
 

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TOPICS_MAX 16 /* that a suggestion looks at; there are fewer */
+
 static int run_help(const struct command *self, int argc, char **argv);
 
 const struct command cmd_help = {
@@ -84,6 +86,16 @@ static int run_manual(const struct command *self, int argc, char **argv)
 	return 0;
 }
 
+static int unknown_word(const struct command *self, const char *word)
+{
+	const char *names[TOPICS_MAX + 1] = {0};
+	for (size_t i = 0; topics[i] && i < TOPICS_MAX; i++)
+		names[i] = topics[i]->name;
+	const char *near = cli_nearest(word, names);
+	return near ? cli_usage_error(self, "unknown topic '%s', did you mean '%s'?", word, near)
+		    : cli_unknown_command(NULL, commands, word);
+}
+
 static int run_help(const struct command *self, int argc, char **argv)
 {
 	char **words;
@@ -93,13 +105,15 @@ static int run_help(const struct command *self, int argc, char **argv)
 	n = cli_parse(self, argc, argv, NULL, NULL, &words);
 	const struct topic *topic = n == 1 ? topic_find(words[0]) : NULL;
 	const struct command *command = describe_find(commands, words, n, &used);
-	const struct command *const *table = command ? describe_commands(command) : commands;
+	const struct command *const *table = command ? describe_commands(command) : NULL;
 	if (n == 0)
 		return print_overview();
 	if (topic)
 		topic_print(topic);
 	else if (command && used == n)
 		describe_command(command, help_print, NULL);
+	else if (!command)
+		return unknown_word(self, words[0]);
 	else if (table)
 		return cli_unknown_command(command, table, words[used]);
 	else

@@ -99,7 +99,8 @@ def test_topics_and_what_is_read():
 
 
 def test_unknown_words_of_help():
-    for words, said in [(["lss"], "did you mean 'ls'"), (["index", "bulid"], "did you mean 'build'"), (["ls", "x"], "has no commands")]:
+    for words, said in [(["lss"], "did you mean 'ls'"), (["index", "bulid"], "did you mean 'build'"), (["ls", "x"], "has no commands"),
+                        (["exit-code"], "did you mean 'exit-codes'"), (["index", "build", "x"], "has no commands")]:
         done = run(program.BINARY, "help", *words, check=False)
         assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1 and not done.stdout
 

@@ -257,6 +257,30 @@ static void tags_come_back(void **state)
 	store_close(&s);
 }
 
+static void note_tag(void *arg, const char *text, const struct digest *digest)
+{
+	char *seen = arg, hex[DIGEST_TEXT_MAX];
+	sprintf(seen + strlen(seen), "%s=%.4s ", text, digest_hex(digest, hex));
+}
+
+static void tags_are_listed(void **state)
+{
+	struct store *s = open_store(*state);
+	struct digest a;
+	char seen[256] = "";
+	digest_of(DIGEST_SHA256, "a", 1, &a);
+	assert_int_equal(store_tags_each(s, note_tag, seen), 0);
+	assert_int_equal(store_tag_put(s, "index-of sha256:00", &a), 0);
+	assert_int_equal(store_tag_put(s, "rejected-index sha256:00", &a), 0);
+	assert_int_equal(store_tag_put(s, "host/x:1", &a), 0);
+	auto_free char *torn = file_path(s, "tags/torn"), *other = file_path(s, "tags/other");
+	write_file(torn, "sha256:", 7);
+	write_file(other, "no digest\nhost/y:1\n", 19);
+	assert_int_equal(store_tags_each(s, note_tag, seen), 0);
+	assert_string_equal(seen, "host/x:1=ca97 ");
+	store_close(&s);
+}
+
 static void damaged_tags_are_absent(void **state)
 {
 	struct store *s = open_store(*state);
@@ -507,6 +531,7 @@ int main(void)
 		TEST(documents_come_back),
 		TEST(damaged_documents_are_absent),
 		TEST(tags_come_back),
+		TEST(tags_are_listed),
 		TEST(damaged_tags_are_absent),
 		TEST(indexes_come_back),
 		TEST(damaged_indexes_are_absent),

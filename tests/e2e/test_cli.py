@@ -23,7 +23,7 @@ from processes import free_port, wait_for
 MTIME = 1_709_251_199  # 2024-02-29 23:59:59
 SECTION_DIGESTS = 8  # index/format.h
 COMMANDS = ["mount", "umount", "status", "top", "ls", "tree", "find", "stat", "cat", "inspect", "index", "store",
-            "map", "prefetch", "cp", "export", "diff", "run", "bundle"]
+            "map", "prefetch", "cp", "export", "diff", "run", "bundle", "config", "doctor"]
 
 
 def entry(name, kind, mode=0o644, **more):

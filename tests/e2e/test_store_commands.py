@@ -354,3 +354,22 @@ def test_two_platforms_of_one_name(registry, scratch, imgfs):
         left = imgfs.json("store ls")["images"]
         assert [image["digest"] for image in left] == ([entries[1]["digest"]] if remove == entries[0]["digest"] else [])
     imgfs.run("ls", "--offline", "--platform", "linux/arm64", reference)
+
+
+def test_a_full_disk_can_be_tidied(registry, scratch, imgfs):
+    imgfs.store = os.fspath(scratch / "little")
+    os.makedirs(imgfs.store)
+    run("mount", "-t", "tmpfs", "-o", "size=12m,mode=700", "imgfs-test", imgfs.store)
+    try:
+        one, other = pair(registry, scratch, f"full-{os.urandom(4).hex()}")
+        imgfs.run("prefetch", one)
+        imgfs.run("ls", other)
+        subprocess.run(["dd", "if=/dev/zero", f"of={imgfs.store}/fill", "bs=64k"], stderr=subprocess.DEVNULL, check=False)
+        assert imgfs.json("store ls")["images"]
+        imgfs.run("store rm", one)
+        assert imgfs.json("store verify")["bad"] == 0
+        age(imgfs)
+        assert imgfs.json("store gc", "--max", "0")["images"] >= 1
+        assert imgfs.json("store ls")["images"] == []
+    finally:
+        run("umount", "-l", imgfs.store)

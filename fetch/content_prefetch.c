@@ -351,24 +351,25 @@ static bool has_kept_blob(const struct content *c, const struct slot *slot)
 	return fd >= 0;
 }
 
-/* The bytes that a chunk adds to what is fetched: chunks of one frame share theirs. */
-static uint64_t bytes_of(const struct chunk *row, uint64_t *last_off)
+/* The bytes that a chunk adds to what is fetched: those of a frame share its range, and those of a
+ * gzip stream may share a byte. */
+static uint64_t bytes_of(const struct chunk *row, uint64_t *last_end)
 {
-	uint64_t n = row->blob_off == *last_off ? 0 : row->blob_len;
-	*last_off = row->blob_off;
-	return n;
+	uint64_t end = row->blob_off + row->blob_len, from = max_of(row->blob_off, *last_end);
+	*last_end = max_of(end, *last_end);
+	return end > from ? end - from : 0;
 }
 
 static uint64_t count_missing(const struct prefetch *p, uint32_t slot)
 {
 	const struct slot *s = &p->c->slots[slot];
 	struct cursor at = {.spans = &p->spans[slot], .table = slot_table(s)};
-	uint64_t sum = 0, last_off = UINT64_MAX;
+	uint64_t sum = 0, last_end = 0;
 	struct chunk row;
 	uint32_t chunk;
 	while (cursor_next(&at, &chunk, &row))
 		if (!chunk_store_has(s->chunks, chunk))
-			sum += bytes_of(&row, &last_off);
+			sum += bytes_of(&row, &last_end);
 	return sum;
 }
 
@@ -376,14 +377,14 @@ static void fill_batch(struct prefetch *p, struct batch *b, struct cursor *at)
 {
 	const struct slot *s = &p->c->slots[b->slot];
 	uint64_t limit = min_of((uint64_t)BATCH_BYTES_MIN << p->level, (uint64_t)RANGE_MAX);
-	uint64_t last_off = UINT64_MAX;
+	uint64_t last_end = 0;
 	struct chunk row;
 	uint32_t chunk;
 	while (b->n < BATCH_MAX && b->bytes < limit && cursor_next(at, &chunk, &row)) {
 		if (chunk_store_has(s->chunks, chunk))
 			continue;
 		b->keys[b->n++] = chunk;
-		b->bytes += bytes_of(&row, &last_off);
+		b->bytes += bytes_of(&row, &last_end);
 	}
 }
 

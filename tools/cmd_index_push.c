@@ -101,6 +101,8 @@ static int run(const struct command *self, int argc, char **argv)
 	int status = cli_one_reference(self, argc, argv, rows, &p.common, false, &reference);
 	if (status)
 		return status;
+	if (p.common.offline && strncmp(reference, "oci:", 4))
+		return cli_usage_error(self, "--offline leaves no registry to write to");
 	if (p.chunk_size < CHUNK_TARGET_MIN || p.chunk_size > CHUNK_STREAM_MAX)
 		return cli_usage_error(self, "--chunk-size takes 16K to 1M");
 	if (p.key_file && signing_key_load(p.key_file, &key, &d)) {

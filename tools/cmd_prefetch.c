@@ -186,6 +186,8 @@ static void report(struct prefetch_command *p)
 		json_put_end(&json);
 		return;
 	}
+	if (p->common.quiet)
+		return;
 	format_name(stdout, BYTES_STR(reference));
 	if (fetched)
 		printf(": %s fetched", format_size(fetched, size));
@@ -268,16 +270,16 @@ const struct command cmd_prefetch = {
 	.name = "prefetch",
 	.synopsis = "[--profile] REF [PATH...]",
 	.summary = "Fetch an image, or parts of it, into the local store",
-	.details =
-		"Without PATH all layers are fetched, whole; afterwards every command works on "
-		"the\n"
-		"image with --offline, by the same reference and with the same trust options, and\n"
-		"no registry is asked. PATH is a file, a directory with all below it, or a "
-		"pattern\n"
-		"(*, ? and [...] do not match '/'). What is in the store is not fetched again, so\n"
-		"a second call goes on where the first one stopped. Where neither the store nor\n"
-		"the registry has an index of the image, its layers are streamed whole first, as\n"
-		"by 'imgfs mount'.",
+	.details = "Without PATH all layers are fetched, whole; afterwards every command works on\n"
+		   "the image with --offline, by the same reference and with the same trust\n"
+		   "options, and no registry is asked. PATH is a file, a directory with all below\n"
+		   "it, or a pattern (*, ? and [...] do not match '/').\n"
+		   "\n"
+		   "What is in the store is not fetched again, so a second call goes on where the\n"
+		   "first one stopped. Where neither the store nor the registry has an index of\n"
+		   "the image, its layers are streamed whole first, as by 'imgfs mount'. Contents\n"
+		   "that come through a published index are kept unpacked, which takes two to\n"
+		   "three times the size of the layers.",
 	.examples = "imgfs prefetch docker.io/library/python:3.12\n"
 		    "imgfs prefetch docker.io/library/python:3.12 /usr/local/lib '/usr/bin/*'\n"
 		    "imgfs prefetch --profile docker.io/library/python:3.12\n"

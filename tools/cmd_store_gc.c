@@ -37,7 +37,8 @@ static bool seize(struct gc *gc, size_t i)
 		return false;
 	if (!gc->removal.dry_run) {
 		gc->seized[i] = store_use_seize(gc->store, &image->digest);
-		if (gc->seized[i] == -EBUSY) {
+		/* A full disk, on which no note can be made, is no reason to remove nothing. */
+		if (gc->seized[i] == -EBUSY || gc->seized[i] == -EMFILE) {
 			image->in_use = true;
 			return false;
 		}
@@ -273,17 +274,13 @@ const struct command store_gc_command = {
 	.name = "store gc",
 	.synopsis = "[-n] [--older-than AGE] [--max BYTES]",
 	.summary = "Remove from the store what no image needs",
-	.details =
-		"Layers, trees and documents that no image refers to, images whose tag has moved "
-		"on,\n"
-		"and what killed processes have left. With --max also, by last use: first the\n"
-		"contents of layers, whose indexes stay, so that their images can be mounted at "
-		"once\n"
-		"and are fetched again as they are read; then whole images. What is mounted or "
-		"open\n"
-		"in another imgfs stays, and so does what was fetched within the last minute. "
-		"Safe\n"
-		"at any time, beside running mounts.",
+	.details = "Layers, trees and documents that no image refers to, images whose tag has\n"
+		   "moved on, and what killed processes have left. With --max also, by last use:\n"
+		   "first the contents of layers, whose indexes stay, so that their images can be\n"
+		   "mounted at once and are fetched again as they are read; then whole images.\n"
+		   "\n"
+		   "What is mounted or open in another imgfs stays, and so does what was fetched\n"
+		   "within the last minute. Safe at any time, beside running mounts.",
 	.examples = "imgfs store gc -n\n"
 		    "imgfs store gc --older-than 30d\n"
 		    "imgfs store gc --max 20G",

@@ -155,11 +155,11 @@ const struct command store_ls_command = {
 	.synopsis = "[-l] [--json]",
 	.summary = "List the images that the store has something of",
 	.details =
-		"ON DISK is what the layers, their indexes and the merged tree take; layers that\n"
-		"images share are counted for each. 'complete' images need no registry any more\n"
-		"(--offline). An image without a name is one whose tag has moved on; 'imgfs store\n"
-		"gc' removes it. -l: for each layer its size, what of it is on disk, and whether\n"
-		"that is the whole, a part, the index alone, or nothing.",
+		"ON DISK is what the layers, their indexes and the merged tree take; layers\n"
+		"that images share are counted for each. 'complete' images need no registry any\n"
+		"more (--offline). An image without a name is one whose tag has moved on;\n"
+		"'imgfs store gc' removes it. -l: for each layer its size, what of it is on\n"
+		"disk, and whether that is the whole, a part, the index alone, or nothing.",
 	.examples = "imgfs store ls\n"
 		    "imgfs store ls --json | jq -r '.images[] | select(.complete) | .names[]'",
 	.run = run,

@@ -225,9 +225,9 @@ const struct command store_rm_command = {
 	.details =
 		"Manifest, config, merged tree, and the layers that no other image of the store\n"
 		"needs. A reference that is one name of several only stops to be one. DIGEST is\n"
-		"that of the manifest, or its first digits (at least 6): the image goes with all\n"
-		"its names. An image that is mounted, or open in another imgfs, is not touched\n"
-		"(exit code 1).",
+		"that of the manifest, or its first digits (at least 6): the image goes with\n"
+		"all its names. An image that is mounted, or open in another imgfs, is not\n"
+		"touched (exit code 1).",
 	.examples = "imgfs store rm docker.io/library/python:3.12\n"
 		    "imgfs store rm 3d2f8a61c0b7",
 	.run = run,

@@ -120,15 +120,11 @@ const struct command store_verify_command = {
 	.name = "store verify",
 	.synopsis = "[--repair] [--json]",
 	.summary = "Read everything in the store again, and compare it",
-	.details =
-		"Documents and kept blobs are compared with their digests, indexes with the rules "
-		"of\n"
-		"index/FORMAT.md, chunks with the checksum of their index. Readers check the same "
-		"at\n"
-		"the first touch and never get wrong bytes; this finds rot before they do. Exit "
-		"code\n"
-		"6 when something is wrong and --repair was not given. Mounts may go on "
-		"meanwhile.",
+	.details = "Documents and kept blobs are compared with their digests, indexes with the\n"
+		   "rules of index/FORMAT.md, chunks with the checksum of their index. Readers\n"
+		   "check the same at the first touch and never get wrong bytes; this finds rot\n"
+		   "before they do. Exit code 6 when something is wrong and --repair was not\n"
+		   "given. Mounts may go on meanwhile.",
 	.examples = "imgfs store verify\n"
 		    "imgfs store verify --repair",
 	.run = run,

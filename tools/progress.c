@@ -2,8 +2,9 @@
  * A thread looks at the counters ten times a second and draws a block of lines; before each drawing
  * it goes back to the block's first line, by the number of rows that the old lines take in the
  * window as it is now. It writes all of it at once, hides no cursor and changes no mode, so that
- * whatever ends the process leaves a usable terminal. A lock covers the place: who prints something
- * else takes it, clears the block, and lets the thread draw it again below.
+ * whatever ends the process leaves a usable terminal. The lock is the place itself, and so is held
+ * while it is written to: who prints something else takes it, clears the block, and lets the thread
+ * draw it again below.
  */
 #include "tools/progress.h"
 
@@ -38,6 +39,10 @@ static struct {
 	bool ended;
 	size_t n_lines;
 	size_t lengths[LINES_MAX]; /* of the lines that are on the screen */
+	/* set by a signal handler */
+	atomic_bool was_stopped;
+	/* the main thread's */
+	struct sigaction old;
 	/* the drawing thread's */
 	int64_t looked_ms, said_ms;
 	uint64_t before[MANIFEST_LAYERS_MAX + 1]; /* bytes done at the last look; the last: all */
@@ -212,6 +217,9 @@ static void draw_locked(const struct sums *all)
 	lock_must_hold(&shown.lock);
 	if (!all->n || !may_draw())
 		return;
+	/* A shell has written below what stood there. */
+	if (atomic_exchange(&shown.was_stopped, false))
+		shown.n_lines = 0;
 	page.columns = w.ws_col;
 	page.n_lines = 0;
 	page.label_width = shown.noun ? (w.ws_col >= 90 ? 17 : strlen(shown.noun) + 4) : 0;
@@ -284,6 +292,12 @@ void progress_release(void)
 	lock_drop(&shown.lock);
 }
 
+static void on_continue(int number)
+{
+	(void)number;
+	atomic_store(&shown.was_stopped, true);
+}
+
 /* Signals belong to the threads that were there before. */
 static bool start_thread(void)
 {
@@ -317,6 +331,8 @@ struct progress *progress_begin(const struct command *self, const char *noun)
 		pthread_cond_destroy(&shown.changed);
 		return NULL;
 	}
+	struct sigaction act = {.sa_handler = on_continue, .sa_flags = SA_RESTART};
+	sigaction(SIGCONT, &act, &shown.old);
 	shown.active = true;
 	log_around(progress_hold, progress_release);
 	return &shown.counters;
@@ -333,5 +349,6 @@ void progress_end(void)
 	progress_release();
 	pthread_join(shown.thread, NULL);
 	pthread_cond_destroy(&shown.changed);
+	sigaction(SIGCONT, &shown.old, NULL);
 	shown.active = false;
 }

@@ -3,6 +3,7 @@ import fcntl
 import http.server
 import os
 import pty
+import random
 import re
 import signal
 import struct
@@ -44,6 +45,8 @@ class Slow(http.server.BaseHTTPRequestHandler):
         with open(path, "rb") as file:
             data = file.read()
         slow = digest in [layer["digest"] for layer in layout.layers]
+        if slow:
+            self.server.busy.set()
         if digest == self.server.spoilt:
             data = data[:-100] + bytes(100)
         return self.answer(data, digest, slow)
@@ -73,7 +76,8 @@ def slow(scratch):
         layout.add_layer(tar_of({f"file{i}": noise(LAYER, f"slow{i}")}))
     layout.write()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    server.layout, server.spoilt, server.delay, server.ended = layout, None, 0.03, threading.Event()
+    server.layout, server.spoilt, server.delay = layout, None, 0.03
+    server.ended, server.busy = threading.Event(), threading.Event()
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     server.reference = f"localhost:{server.server_address[1]}/a:1"
@@ -86,7 +90,8 @@ def slow(scratch):
 class Screen:
     """As much of a terminal as is needed; `pages` is every picture it showed, `widest` its longest line ever."""
 
-    def __init__(self, columns):
+    def __init__(self, columns, wraps=False):
+        self.wraps = wraps  # terminals wrap what stands there when they become narrower; this one does not
         self.columns, self.lines, self.row, self.column = columns, [""], 0, 0
         self.widest, self.moves, self.pages = 0, 0, []
 
@@ -112,7 +117,8 @@ class Screen:
                 self.pages.append(self.text())
                 self.moves += 1
                 self.row -= int(part[2:-1])
-                assert self.row >= 0, "above the first line"
+                assert self.row >= 0 or self.wraps, "above the first line"
+                self.row = max(self.row, 0)
             elif part == "\x1b[J":
                 assert self.column == 0
                 del self.lines[self.row + 1 :]
@@ -125,8 +131,9 @@ class Screen:
         return "\n".join(self.lines).rstrip("\n")
 
 
-def on_terminal(command, columns=80, rows=24, during=None, term="xterm", **more):
-    """Run with a controlling terminal: (wait status, Screen)."""
+def on_terminal(command, columns=80, rows=24, seen=None, term="xterm", wraps=False, **more):
+    """Run with a controlling terminal: (wait status, Screen). seen(master) is called with each piece of output once
+    there is a picture, until it gives False."""
     pid, master = pty.fork()
     if pid == 0:
         try:
@@ -134,9 +141,7 @@ def on_terminal(command, columns=80, rows=24, during=None, term="xterm", **more)
             os.execvpe(command[0], command, program.environment(TERM=term, **more))
         finally:
             os._exit(99)
-    screen, shown = Screen(columns), b""
-    if during:
-        threading.Thread(target=during, args=(pid, master), daemon=True).start()
+    screen, shown = Screen(columns, wraps), b""
     while True:
         try:
             piece = os.read(master, 65536)
@@ -145,10 +150,18 @@ def on_terminal(command, columns=80, rows=24, during=None, term="xterm", **more)
         if not piece:
             break
         shown += piece
+        if seen and b"total" in shown and not seen(master):
+            seen = None
     os.close(master)
     status = os.waitpid(pid, 0)[1]
     screen.feed(shown.decode())
     return status, screen
+
+
+def press(master):
+    """Ctrl-C, a moment later."""
+    time.sleep(random.random() / 4)
+    os.write(master, b"\x03")
 
 
 def test_a_terminal(imgfs, slow):
@@ -175,12 +188,8 @@ def test_sizes(imgfs, slow, columns, rows):
 
 
 def test_interrupted(imgfs, slow):
-    def press(_, master):
-        time.sleep(0.7 * program.SLOWER)
-        os.write(master, b"\x03")
-
     for name in ("ls", "prefetch", "index build"):
-        status, screen = on_terminal(imgfs.command(name, slow.reference), during=press)
+        status, screen = on_terminal(imgfs.command(name, slow.reference), seen=press)
         assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT
         lines = screen.text().split("\n")
         assert lines[-1] == f"imgfs {name}: interrupted" and len(lines) <= 3, lines
@@ -216,12 +225,8 @@ def test_mount(imgfs, slow):
 
 def test_mount_interrupted(imgfs, slow):
     """The prompt comes after the last word, and nothing is left."""
-    def press(_, master):
-        time.sleep(0.7 * program.SLOWER)
-        os.write(master, b"\x03")
-
     folder = imgfs.new_folder()
-    status, screen = on_terminal(imgfs.command("mount", slow.reference, folder), during=press)
+    status, screen = on_terminal(imgfs.command("mount", slow.reference, folder), seen=press)
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT
     assert screen.text().endswith("imgfs mount: interrupted")
     assert not left_behind(folder) and not program.processes_of(imgfs.store)
@@ -232,7 +237,7 @@ def test_mount_interrupted_by_a_signal_to_the_parent(imgfs, slow):
     folder = imgfs.new_folder()
     with subprocess.Popen(imgfs.command("mount", slow.reference, folder), stderr=subprocess.PIPE, text=True,
                           env=program.environment()) as process:
-        time.sleep(0.6 * program.SLOWER)
+        assert slow.busy.wait(20 * program.SLOWER)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20 * program.SLOWER)
     assert process.returncode == -signal.SIGINT and err == "imgfs mount: interrupted\n"
@@ -241,13 +246,15 @@ def test_mount_interrupted_by_a_signal_to_the_parent(imgfs, slow):
 
 def test_resized(imgfs, slow):
     """A window that becomes narrower wraps what stands there."""
-    def resize(_, master):
-        for columns in (30, 120, 50):
-            time.sleep(0.3 * program.SLOWER)
-            fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    widths = [80, 50, 80, 79, 70, 60, 50, 40, 30]
 
-    status, screen = on_terminal(imgfs.command("ls", slow.reference), columns=80, during=resize)
-    assert status == 0 and screen.text().endswith("file0\nfile1\nfile2")
+    def resize(master):
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, widths.pop(), 0, 0))
+        return bool(widths)
+
+    status, screen = on_terminal(imgfs.command("ls", slow.reference), columns=80, seen=resize, wraps=True)
+    assert status == 0 and screen.text() == "file0\nfile1\nfile2" and not widths
+    assert max(len(page.split("\n")) for page in screen.pages) <= 4
 
 
 def test_nobody_looks(imgfs, slow):

@@ -322,3 +322,54 @@ def test_pipes_and_words(imgfs, two):
     failed(imgfs.run("store rm", "no such:name", check=False), 3, "no such image")
     assert imgfs.run("store rm", "-q", two[0]).stdout == ""
     assert json.loads(imgfs.run("store gc", "--json").stdout)["freed"] == 0
+
+
+def test_two_platforms_of_one_name(registry, scratch, imgfs):
+    """An image index leads to both; its name and its digest stand for both."""
+    layout = images.Layout(scratch / "platforms")
+    entries = []
+    for machine in ("amd64", "arm64"):
+        layout.layers, layout.diff_ids = [], []
+        layout.add_layer(images.tar_of({machine: images.noise(1 << 20, machine)}))
+        config = layout.blob(json.dumps({"architecture": machine, "os": "linux", "config": {},
+                                         "rootfs": {"type": "layers", "diff_ids": layout.diff_ids}}).encode())
+        manifest = layout.blob(json.dumps({"schemaVersion": 2, "mediaType": images.MANIFEST, "layers": layout.layers,
+                                           "config": {"mediaType": images.CONFIG, **config}}).encode())
+        entries.append({"mediaType": images.MANIFEST, **manifest, "platform": {"os": "linux", "architecture": machine}})
+    kind = "application/vnd.oci.image.index.v1+json"
+    index = layout.blob(json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": entries}).encode())
+    layout.write()
+    with open(f"{layout.folder}/index.json", "w", encoding="ascii") as file:
+        json.dump({"schemaVersion": 2, "manifests": [
+            {"mediaType": kind, **index, "annotations": {"org.opencontainers.image.ref.name": "1"}}]}, file)
+    reference = registry.push(f"{layout.folder}:1", f"platforms-{os.urandom(4).hex()}", more=["--all"])
+    for remove in (reference, index["digest"], entries[0]["digest"]):
+        for machine in ("amd64", "arm64"):
+            imgfs.run("prefetch", "--platform", f"linux/{machine}", reference)
+        found = imgfs.json("store ls")["images"]
+        assert [image["names"] for image in found] == [[reference]] * 2 and all(image["complete"] for image in found)
+        age(imgfs)
+        assert imgfs.json("store gc")["freed"] == 0
+        imgfs.run("store rm", remove)
+        left = imgfs.json("store ls")["images"]
+        assert [image["digest"] for image in left] == ([entries[1]["digest"]] if remove == entries[0]["digest"] else [])
+    imgfs.run("ls", "--offline", "--platform", "linux/arm64", reference)
+
+
+def test_a_full_disk_can_be_tidied(registry, scratch, imgfs):
+    imgfs.store = os.fspath(scratch / "little")
+    os.makedirs(imgfs.store)
+    run("mount", "-t", "tmpfs", "-o", "size=12m,mode=700", "imgfs-test", imgfs.store)
+    try:
+        one, other = pair(registry, scratch, f"full-{os.urandom(4).hex()}")
+        imgfs.run("prefetch", one)
+        imgfs.run("ls", other)
+        subprocess.run(["dd", "if=/dev/zero", f"of={imgfs.store}/fill", "bs=64k"], stderr=subprocess.DEVNULL, check=False)
+        assert imgfs.json("store ls")["images"]
+        imgfs.run("store rm", one)
+        assert imgfs.json("store verify")["bad"] == 0
+        age(imgfs)
+        assert imgfs.json("store gc", "--max", "0")["images"] >= 1
+        assert imgfs.json("store ls")["images"] == []
+    finally:
+        run("umount", "-l", imgfs.store)

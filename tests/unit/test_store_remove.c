@@ -5,7 +5,6 @@
 #include "tests/unit/content_world.h"
 
 #include "fetch/catalog.h"
-#include "fetch/content_prefetch.h"
 #include "fetch/store_priv.h"
 
 #include <sys/stat.h>
@@ -253,33 +252,6 @@ static void checks_and_drops(void **state)
 	chunk_store_close(&cs);
 }
 
-/* --- prefetch --- */
-
-static void prefetch_brings_what_was_asked_for(void **state)
-{
-	struct world *w = *state;
-	struct diag d = DIAG_INIT;
-	struct progress *counters = new_of(struct progress);
-	struct content *c = world_content(w, 10, false);
-	struct prefetch *p = prefetch_new(c);
-	uint32_t n = index_info(w->layers[0])->n_chunks, n_chunks, stored;
-	char dir[STORE_PATH_MAX];
-	assert_int_equal(prefetch_add(p, world_row(w, 0, 2), 0, world_file_size(2)), 0);
-	assert_int_equal(prefetch_run(p, counters, &d), 0);
-	auto_fd int fd = store_walk(w->store, store_layer_dir(&w->blob_digests[0], dir), false);
-	assert_true(store_map_counts(fd, &n_chunks, &stored));
-	assert_int_equal(n_chunks, n);
-	assert_in_range(stored, 1, n - 1);
-	prefetch_add_all(p);
-	assert_int_equal(prefetch_run(p, counters, &d), 0);
-	assert_true(store_map_counts(fd, &n_chunks, &stored));
-	assert_int_equal(stored, n);
-	assert_int_equal(atomic_load(&counters->rows[0].state), PROGRESS_DONE);
-	prefetch_free(&p);
-	content_free(&c);
-	free(counters);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -291,7 +263,6 @@ int main(void)
 		TEST(what_is_not_ours_stays),
 		TEST(removal_harms_nobody),
 		TEST(checks_and_drops),
-		TEST(prefetch_brings_what_was_asked_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -303,7 +303,7 @@ def test_without_a_trace_the_profile(indexed, imgfs):
     parse_svg(imgfs.run("map", "-o", "-", indexed).stdout)
 
 
-@pytest.mark.parametrize("change", [b"", b"imgfs-trace-1 0000000000000000\n" + bytes(1000)])
+@pytest.mark.parametrize("change", [b"", b"imgfs-trace-1 0000000000000000\n" + bytes(1000)], ids=["empty", "rotten"])
 def test_a_bad_trace_is_none(indexed, imgfs, change):
     mount = imgfs.mount(indexed, "--no-profile")
     read(mount, "etc/name")
@@ -432,6 +432,23 @@ def test_page_in_a_browser(indexed, imgfs, scratch):
     height = re.search(r'<canvas id="cells"[^>]*height="(\d+)"', zoom.group(2))
     assert height and int(height.group(1)) > 0
     assert len(re.findall(r"<th[^>]*><button>", dom)) == 7
+    # A pointer on the middle of the second bar, a click on the heading of "Read", a word in the filter.
+    driven = scratch / "driven.html"
+    driven.write_text(page.read_text(encoding="utf-8").replace("</body>", """<script>
+        const bar = document.querySelectorAll('g.layer rect.frame')[1], box = bar.getBoundingClientRect();
+        bar.dispatchEvent(new MouseEvent('mousemove', {bubbles: true, clientX: box.x + box.width / 2, clientY: box.y + 5}));
+        const heads = document.querySelectorAll('th button');
+        heads[4].click(); heads[4].click();
+        const filter = document.getElementById('filter');
+        filter.value = 'LARGE';
+        filter.dispatchEvent(new Event('input'));
+        </script></body>"""), encoding="utf-8")
+    dom = browser(scratch, "--virtual-time-budget=2000", "--dump-dom", f"file://{driven}").stdout
+    tip = re.search(r'<div id="tip"([^>]*)>(.*?)</div></div>', dom, re.S)
+    assert "hidden" not in tip.group(1) and re.search(r"layer 2, chunk 1[5-7]: \S+ KiB at \S+ MiB", tip.group(2)), tip.group(0)
+    assert "in the store, read, fetched for " in tip.group(2) and "/data/large (read)" in tip.group(2)
+    rows = re.findall(r"<tr( hidden=\"\")?><td>(\S+)</td>", dom)
+    assert rows == [(' hidden=""', "/data/many/05"), ("", "/data/large")] and 'aria-sort="ascending"' in dom
     # And without the script it is a whole picture still.
     plain = page.read_text(encoding="utf-8")
     still = scratch / "still.html"

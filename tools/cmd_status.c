@@ -22,13 +22,21 @@ static void print_label(const char *label, const char *value)
 	putchar('\n');
 }
 
-static void print_values(const char *label, const struct counter_value *values, size_t n)
+static void print_values(const struct mount_view *v, const char *label,
+			 const struct counter_value *values, size_t n)
 {
-	printf("%-11s", label);
+	char *text = NULL;
+	size_t len;
+	FILE *line = open_memstream(&text, &len);
+
+	BUG_ON(!line);
 	for (size_t i = 0; i < n; i++)
 		if (values[i].value)
-			printf(" %s=%" PRIu64, values[i].name, values[i].value);
-	putchar('\n');
+			fprintf(line, "%s%s=%" PRIu64, ftell(line) ? " " : "", values[i].name,
+				values[i].value);
+	fclose(line);
+	mount_view_line(v, label, text);
+	free(text);
 }
 
 static void print_details(const struct mount_view *v, const struct mount_row *row)
@@ -46,8 +54,8 @@ static void print_details(const struct mount_view *v, const struct mount_row *ro
 	printf("%-11s %s\n", "uptime", mount_view_uptime(mount_uptime_s(row), up));
 	mount_view_totals(v, row);
 	mount_view_last_error(v, row);
-	print_values("upcalls", row->counters.upcalls, row->counters.n_upcalls);
-	print_values("content", row->counters.content, row->counters.n_content);
+	print_values(v, "upcalls", row->counters.upcalls, row->counters.n_upcalls);
+	print_values(v, "content", row->counters.content, row->counters.n_content);
 	mount_view_layers(v, row, row->n_layers);
 	mount_view_waiting(v, row, &names, BOARD_WAITING_MAX);
 	mount_view_slow(v, row, &names, BOARD_SLOW_MAX);

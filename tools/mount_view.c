@@ -89,33 +89,37 @@ static size_t line_len(const char *text, size_t width)
 	return at ? at : width;
 }
 
-/* A text behind its label, in as many lines as it takes: `line` is a stream over *text, closed
- * here.
- */
-static void end_line(const struct mount_view *v, FILE *line, char **text)
+void mount_view_line(const struct mount_view *v, const char *name, const char *text)
 {
 	size_t width = v->width > LABEL_WIDTH + 10 ? v->width - LABEL_WIDTH - 1 : 0;
-	const char *rest;
 
-	fclose(line);
-	for (rest = *text; *rest;) {
+	label(v, name);
+	if (!*text)
+		fputc('\n', v->out);
+	for (const char *rest = text; *rest;) {
 		size_t n = line_len(rest, width);
 
-		if (rest != *text)
+		if (rest != text)
 			label(v, "");
 		format_name(v->out, (struct bytes){(const uint8_t *)rest, n});
 		fputc('\n', v->out);
 		rest += n + (rest[n] == ' ');
 	}
+}
+
+/* The text that was written to begin_line's stream, which is closed here. */
+static void end_line(const struct mount_view *v, const char *name, FILE *line, char **text)
+{
+	fclose(line);
+	mount_view_line(v, name, *text);
 	free(take(text));
 }
 
-static FILE *begin_line(const struct mount_view *v, const char *name, char **text, size_t *n)
+static FILE *begin_line(char **text, size_t *n)
 {
 	FILE *line = open_memstream(text, n);
 
 	BUG_ON(!line);
-	label(v, name);
 	return line;
 }
 
@@ -129,14 +133,14 @@ static void print_fetched(const struct mount_view *v, const struct mount_row *ro
 	const struct content_stats *s = &row->board.stats;
 	char fetched[FORMAT_TEXT_MAX], of[FORMAT_TEXT_MAX], *text;
 	size_t n;
-	FILE *line = begin_line(v, "fetched", &text, &n);
+	FILE *line = begin_line(&text, &n);
 
 	fprintf(line, "%s", format_size(s->fetched_bytes, fetched));
 	if (row->size)
 		fprintf(line, " of %s (%.1f %%)", format_size(row->size, of),
 			100.0 * (double)s->fetched_bytes / (double)row->size);
 	fprintf(line, ", %" PRIu64 " request%s", s->fetches, plural(s->fetches));
-	end_line(v, line, &text);
+	end_line(v, "fetched", line, &text);
 }
 
 static void print_reads(const struct mount_view *v, const struct mount_row *row)
@@ -145,13 +149,13 @@ static void print_reads(const struct mount_view *v, const struct mount_row *row)
 	int hit = mount_hit_percent(s->store_hits, s->misses);
 	char read[FORMAT_TEXT_MAX], *text;
 	size_t n;
-	FILE *line = begin_line(v, "reads", &text, &n);
+	FILE *line = begin_line(&text, &n);
 
 	fprintf(line, "%s in %" PRIu64 " read%s", format_size(s->read_bytes, read), s->reads,
 		plural(s->reads));
 	if (hit >= 0)
 		fprintf(line, ", %d %% of the chunks from the store", hit);
-	end_line(v, line, &text);
+	end_line(v, "reads", line, &text);
 }
 
 static void print_in_flight(const struct mount_view *v, const struct mount_row *row)
@@ -159,14 +163,14 @@ static void print_in_flight(const struct mount_view *v, const struct mount_row *
 	const struct board_view *b = &row->board;
 	char wait[16], *text;
 	size_t n;
-	FILE *line = begin_line(v, "in flight", &text, &n);
+	FILE *line = begin_line(&text, &n);
 
 	fprintf(line, "%" PRIu32 " read%s wait%s", b->n_waiting, plural(b->n_waiting),
 		b->n_waiting == 1 ? "s" : "");
 	if (b->n_waiting_shown)
 		fprintf(line, " (%s)", mount_view_duration(mount_wait_ms(&b->waiting[0]), wait));
 	fprintf(line, ", %" PRIu32 " fetch%s", b->n_fetching, b->n_fetching == 1 ? "" : "es");
-	end_line(v, line, &text);
+	end_line(v, "in flight", line, &text);
 }
 
 static void print_errors(const struct mount_view *v, const struct mount_row *row)
@@ -174,12 +178,12 @@ static void print_errors(const struct mount_view *v, const struct mount_row *row
 	const struct board_view *b = &row->board;
 	char *text;
 	size_t n;
-	FILE *line = begin_line(v, "errors", &text, &n);
+	FILE *line = begin_line(&text, &n);
 
 	fprintf(line, "%" PRIu64 " read%s failed, %" PRIu64 " attempt%s to fetch failed",
 		b->stats.errors, plural(b->stats.errors), b->stats.failures,
 		plural(b->stats.failures));
-	end_line(v, line, &text);
+	end_line(v, "errors", line, &text);
 }
 
 void mount_view_last_error(const struct mount_view *v, const struct mount_row *row)
@@ -191,11 +195,11 @@ void mount_view_last_error(const struct mount_view *v, const struct mount_row *r
 
 	if (!b->n_failed)
 		return;
-	line = begin_line(v, "last error", &text, &n);
+	line = begin_line(&text, &n);
 	format_time(b->failed[0].at_s, 0, at);
 	fprintf(line, "%.19s UTC, layer %" PRIu32 ": %s", at, b->failed[0].layer,
 		b->failed[0].text);
-	end_line(v, line, &text);
+	end_line(v, "last error", line, &text);
 }
 
 void mount_view_totals(const struct mount_view *v, const struct mount_row *row)

@@ -65,6 +65,8 @@ struct bytes mount_name(const struct mount_names *names, uint32_t row);
 void mount_view_table(const struct mount_view *v, const struct mount_row *rows, size_t n,
 		      const struct mount_rates *rates, size_t chosen);
 
+/* mount_view_line - a text behind a label, broken at blanks into as many lines as it takes. */
+void mount_view_line(const struct mount_view *v, const char *name, const char *text);
 /* mount_view_totals - fetched of how much, reads and hit rate, what is in flight, errors. */
 void mount_view_totals(const struct mount_view *v, const struct mount_row *row);
 /* mount_view_last_error - when, of which layer, and what; nothing when there was none. */

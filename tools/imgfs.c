@@ -49,6 +49,8 @@ static int print_exit_codes(void)
 	       "7    store: the local store can not be read or written\n"
 	       "8    rate limited by the registry\n"
 	       "9    unsupported: a kind of image that imgfs does not know\n"
+	       "125  imgfs run: there was no container; 126, 127: its command can not be started, "
+	       "is not there\n"
 	       "130  interrupted (128 + the number of the signal, as a shell shows it)\n");
 	return 0;
 }

@@ -135,6 +135,22 @@ def test_keep(runner, scratch):
     assert runner.out("cat", "/home/joe/n", options=["--keep", keep]) == "1\n"
 
 
+def test_no_place_for_an_overlay(any_runner, scratch):
+    """TMPDIR lies on an overlay, which can not carry another: what is written is held in memory, with a word."""
+    parts = [scratch / name for name in ("lower", "upper", "work", "merged")]
+    for part in parts:
+        part.mkdir()
+    run("mount", "-t", "overlay", "-o", "lowerdir={},upperdir={},workdir={}".format(*parts[:3]), "test", parts[3])
+    try:
+        done = any_runner("sh", "-c", "echo x > /made; cat /made; ls -ld /", env={"TMPDIR": os.fspath(parts[3])})
+        assert done.stdout.startswith("x\ndrwxr-xr-x") and "memory" in done.stderr and "TMPDIR" in done.stderr
+        assert not os.listdir(parts[3])
+        status = any_runner("true", options=["--keep", parts[3] / "keep"], status=125)
+        says(status, 125, "overlay")
+    finally:
+        run("umount", parts[3])
+
+
 # ---- signals and the end --------------------------------------------------------------------------------------------
 
 

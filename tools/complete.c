@@ -281,6 +281,7 @@ static void remember(struct line *line, const struct option_row *row, const char
 		const char **value;
 	} known[] = {{"store", &o->store},
 		     {"platform", &o->platform},
+		     {"config", &o->config},
 		     {"index", &o->index},
 		     {"trust-index", &o->trust_index},
 		     {"trust-file", &o->trust_file}};

@@ -6,6 +6,7 @@
 
 #include "fetch/layout.h"
 #include "fs/mounts.h"
+#include "tools/conf.h"
 #include "tools/look.h"
 
 #include <dirent.h>
@@ -48,6 +49,18 @@ static void texts_put(struct texts *texts, struct completion *c)
 }
 
 /* ---- references ---- */
+
+/* The options that are in force for a reference, or for none; the texts are the conf's. */
+static struct conf *settle(const struct common_options *common, const char *reference,
+			   struct common_options *out)
+{
+	struct diag d = DIAG_INIT;
+	struct conf *conf = NULL;
+	*out = *common;
+	if (!conf_load(common->config, reference, &conf, &d))
+		conf_fill(conf, out);
+	return conf;
+}
 
 /* store_open would make one. */
 static struct store *open_existing(const struct common_options *common)
@@ -137,7 +150,9 @@ void complete_references(struct completion *c, const struct common_options *comm
 			 const char *suffix)
 {
 	struct references r = {.typed = completion_part(c), .suffix = suffix};
-	struct store *store = open_existing(common);
+	struct common_options in_force;
+	struct conf *conf = settle(common, NULL, &in_force);
+	struct store *store = open_existing(&in_force);
 	if (store && !store_tags_each(store, add_reference, &r))
 		texts_put(&r.found, c);
 	if (strncmp(r.typed, "oci:", 4))
@@ -145,6 +160,7 @@ void complete_references(struct completion *c, const struct common_options *comm
 	else
 		complete_layouts(c, suffix);
 	store_close(&store);
+	conf_free(&conf);
 }
 
 /* ---- paths ---- */
@@ -188,8 +204,10 @@ static void complete_in_tree(struct completion *c, const struct index *tree)
 void complete_paths(struct completion *c, const struct common_options *common,
 		    const char *reference)
 {
-	struct image_options options = image_options_of(common);
-	struct store *store = open_existing(common);
+	struct common_options in_force;
+	struct conf *conf = settle(common, reference, &in_force);
+	struct image_options options = image_options_of(&in_force);
+	struct store *store = open_existing(&in_force);
 	struct image *image = NULL;
 	struct diag d = DIAG_INIT;
 	options.offline = true;
@@ -199,6 +217,7 @@ void complete_paths(struct completion *c, const struct common_options *common,
 		image_close(&image);
 	}
 	store_close(&store);
+	conf_free(&conf);
 }
 
 /* ---- mounts ---- */

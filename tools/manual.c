@@ -4,6 +4,7 @@
  */
 #include "tools/manual.h"
 
+#include "tools/conf.h"
 #include "tools/help.h"
 #include "tools/topics.h"
 
@@ -351,6 +352,18 @@ static void put_commands(const struct manual_entry *entries)
 				      put_rows_of, NULL);
 }
 
+static void put_conf_keys(void)
+{
+	for (const struct conf_key *key = conf_keys; key->name; key++) {
+		put_bold(key->name, strlen(key->name));
+		printf(" = ");
+		put_synopsis(key->arg);
+		printf("\n\t");
+		put_string(key->help);
+		printf("\n\n");
+	}
+}
+
 /* A first command that has common options shows those of all. */
 static void put_common(void *arg, const struct description *d)
 {
@@ -372,6 +385,8 @@ bool manual_print(const struct command *const *table, const struct manual_entry 
 		put_topic(topic);
 	else if (!strcmp(words[0], "commands"))
 		put_commands(entries);
+	else if (!strcmp(words[0], "conf-keys"))
+		put_conf_keys();
 	else if (!strcmp(words[0], "common-options"))
 		describe_tree(table, put_common, &done);
 	else

@@ -21,7 +21,7 @@ void manual_list(const struct command *const *table);
 
 /*
  * manual_print - what these words name, on standard output: a page of manual_list, one of the parts
- * "commands" and "common-options", or a topic of tools/topics.h
+ * "commands", "common-options" and "conf-keys", or a topic of tools/topics.h
  * Returns false, and prints nothing, when they name none.
  */
 bool manual_print(const struct command *const *table, const struct manual_entry *entries,

@@ -27,6 +27,7 @@ static const struct topic_row exit_codes[] = {
 
 static const struct topic_row environment[] = {
 	{"IMGFS_STORE", "the local store, where --store does not name one"},
+	{"IMGFS_CONFIG", "imgfs.conf, where --config does not name it; none: none is read"},
 	{"IMGFS_RUNTIME_DIR", "where the records of live mounts stand"},
 	{"XDG_CACHE_HOME", "its folder imgfs is the store of a user"},
 	{"XDG_CONFIG_HOME", "imgfs/trust, and containers/auth.json of podman, stand in it"},
@@ -42,8 +43,11 @@ static const struct topic_row environment[] = {
 	{"all_proxy, ALL_PROXY", "the proxy where these name none"},
 	{"no_proxy, NO_PROXY", "hosts, domains and networks that are reached without one"},
 	{"NO_COLOR", "if it is not empty: no colours"},
+	{"LS_COLORS", "colours of names, as ls(1) takes them"},
 	{"COLUMNS", "the width of what is printed, where no terminal knows it"},
 	{"TERM", "dumb: no colours"},
+	{"TMPDIR", "where 'imgfs doctor' tries a mount"},
+	{"PATH", "where fusermount3 and credential helpers are looked for"},
 	{0},
 };
 
@@ -52,6 +56,8 @@ static const struct topic_row files[] = {
 	 "the store of root: documents, indexes, chunks. Any of it may be deleted "
 	 "while nothing is mounted; it is then fetched again"},
 	{"~/.cache/imgfs", "the store of a user"},
+	{"/etc/imgfs/imgfs.conf", "defaults of options, for each registry and repository"},
+	{"~/.config/imgfs/imgfs.conf", "the same of a user; counts before that in /etc"},
 	{"/etc/imgfs/trust", "whose published indexes are used"},
 	{"~/.config/imgfs/trust", "the same of a user; where it says something about an image, the "
 				  "file in /etc is not asked"},
@@ -66,7 +72,7 @@ static const struct topic_row files[] = {
 
 static const struct topic exit_code_topic = {"exit-codes", 7, exit_codes};
 static const struct topic environment_topic = {"environment", 28, environment};
-static const struct topic file_topic = {"files", 28, files};
+static const struct topic file_topic = {"files", 30, files};
 
 const struct topic *const topics[] = {&exit_code_topic, &environment_topic, &file_topic, NULL};
 

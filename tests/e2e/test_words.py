@@ -94,7 +94,7 @@ def test_topics_and_what_is_read():
     for path in glob.glob(f"{SOURCE}/[a-z]*/*.c"):
         if "/build" not in path:
             with open(path, encoding="utf-8") as file:
-                read |= set(re.findall(r'(?:getenv|copy_env)\("(\w+)"\)', file.read()))
+                read |= set(re.findall(r'(?:getenv|copy_env|environment)\("(\w+)"\)', file.read()))
     assert len(read) > 10 and read <= told, read - told
 
 
@@ -124,8 +124,7 @@ def rendered(path):
 
 def test_a_page_for_every_command(pages):
     names = {path.name for path in pages.iterdir()}
-    assert {f"imgfs-{'-'.join(words)}.1" for words in commands()} | {"imgfs.1", "imgfs-index.5"} <= names
-    assert all(re.fullmatch(r"imgfs[a-z.-]*\.[158]|mount\.imgfs\.8", name) for name in names)
+    assert {f"imgfs-{'-'.join(words)}.1" for words in commands()} | {"imgfs.1", "imgfs-index.5", "imgfs.conf.5", "mount.imgfs.8"} == names
 
 
 def test_pages_say_all_options(pages):
@@ -141,6 +140,24 @@ def test_pages_say_all_options(pages):
         assert f"imgfs-{'-'.join(words)}(1)" in whole
     for code in say("help", "exit-codes").splitlines():
         assert " ".join(code.split()) in whole
+
+
+def test_a_page_says_the_keys_of_the_conf(pages):
+    text = rendered(pages / "imgfs.conf.5")
+    keys = re.findall(r"^([a-z-]+) = ", say("config", "--keys", columns=200), re.M)
+    assert len(keys) > 10
+    for key in keys:
+        assert f"{key} = " in text, key
+
+
+def test_the_conf_of_the_page_is_one(scratch):
+    with open(f"{SOURCE}/tools/man/imgfs.conf.5.scd", encoding="utf-8") as file:
+        example = file.read().split("```\n")[1]
+    (scratch / "example.pem").write_text("")
+    (scratch / "imgfs.conf").write_text(example.replace("/etc/imgfs/", f"{scratch}/"))
+    said = run(program.BINARY, "config", "--config", scratch / "imgfs.conf", "registry.example.com/models/llama:1",
+               env=program.environment()).stdout
+    assert "on-error" in said and "wait" in said and "models/*" in said
 
 
 def test_pages_render_without_warnings(pages):
@@ -167,7 +184,7 @@ def test_pages_refer_to_pages_that_are_there(pages):
 
 def answer(*words, shell="zsh", **more):
     """(what the shell adds, candidates)"""
-    done = run(program.BINARY, "__complete", shell, *words, env=program.environment(**{"IMGFS_RUNTIME_DIR": "/nonexistent", **more}))
+    done = run(program.BINARY, "__complete", shell, *map(os.fspath, words), env=program.environment(**{"IMGFS_RUNTIME_DIR": "/nonexistent", **more}))
     head, *lines = done.stdout.split("\n")[:-1]
     assert not done.stderr
     return head.strip(), [line.split("\t")[0] for line in lines]
@@ -260,6 +277,13 @@ def test_layouts(image):
     assert f"{folder}" in answer("ls", f"{parent}/")[1] and f"{parent}/imgfs/" in answer("ls", f"{parent}/")[1]
     assert answer("ls", f"{folder}:")[1] == [layout_reference]
     assert answer("ls", "oci:/etc/passwd/")[1] == []
+
+
+def test_the_store_of_the_conf(image, scratch):
+    (scratch / "imgfs.conf").write_text(f"[default]\nstore = {image[2]}\n")
+    assert answer("ls", "--config", scratch / "imgfs.conf", "local")[1] == [image[0]]
+    assert answer("ls", image[0], "/et", IMGFS_CONFIG=os.fspath(scratch / "imgfs.conf"))[1] == ["/etc/"]
+    assert answer("ls", "--config", scratch / "none", "local") == ("words", [])
 
 
 @pytest.mark.root

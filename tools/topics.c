@@ -21,6 +21,9 @@ static const struct topic_row exit_codes[] = {
 	{"7", "store: the local store can not be read or written"},
 	{"8", "rate limited by the registry"},
 	{"9", "unsupported: a kind of image that imgfs does not know"},
+	{"125", "imgfs run: there was no container"},
+	{"126", "imgfs run: its command can not be started"},
+	{"127", "imgfs run: its command is not there"},
 	{"130", "interrupted (128 + the number of the signal, as a shell shows it)"},
 	{0},
 };

@@ -2,27 +2,19 @@
  * imgfs mount: everything is checked and opened before the kernel hears of it, so that a mount that
  * can not work never exists; then one process stays behind and serves it.
  */
-#include "fetch/content.h"
 #include "fetch/log.h"
 #include "fs/daemon.h"
-#include "fs/exporter.h"
 #include "fs/mountpoint.h"
-#include "fs/mounts.h"
-#include "fs/session.h"
 #include "fs/stop.h"
-#include "fs/trim.h"
-#include "fs/tune.h"
-#include "tools/conf.h"
+#include "tools/read_options.h"
+#include "tools/serve.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-/* Two descriptors a layer and a few more: far above the usual soft limit of 1024 for the images
- * with the most layers. */
-#define DESCRIPTORS_WANTED 8192
+#define MOUNT_ROWS 5 /* options that no other command has */
 
 struct mount_command {
 	const struct command *self;
@@ -36,19 +28,8 @@ struct mount_command {
 	int log_fd;	     /* -1 without */
 	const char *metrics; /* --metrics */
 	struct exporter_target target;
-	struct content *warm; /* borrowed: what begins to fetch when the tree can be read */
 	bool foreground;
 	struct daemon daemon;
-};
-
-/* What a mount consists of while it is served, in the order in which it is made. */
-struct mount_parts {
-	struct cli_image ci;
-	struct content *content;
-	char *reference; /* expanded */
-	struct mount_record *record;
-	struct exporter *exporter; /* NULL: nobody takes metrics */
-	struct session *session;
 };
 
 /* ---- before anything is opened ---- */
@@ -82,17 +63,6 @@ static err_t standard_streams_open(struct diag *d)
 	return 0;
 }
 
-static void descriptor_limit_raise(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= DESCRIPTORS_WANTED)
-		return;
-	limit.rlim_cur = min_of(limit.rlim_max, (rlim_t)DESCRIPTORS_WANTED);
-	if (setrlimit(RLIMIT_NOFILE, &limit))
-		log_debug("mount.limit", "error=\"%s\"", strerror(errno));
-}
-
 static err_t log_open(struct mount_command *m, struct diag *d)
 {
 	if (!m->log)
@@ -106,56 +76,18 @@ static err_t log_open(struct mount_command *m, struct diag *d)
 /* ---- the process that serves ---- */
 
 /* A mount may not hide, or lie in, what its own daemon reads. */
-static err_t check_apart(const struct mount_command *m, const struct mount_parts *p, struct diag *d)
+static err_t check_apart(const struct mount_command *m, const struct cli_image *ci, struct diag *d)
 {
-	const struct ref *ref = &p->ci.image->ref;
-	err_t err = mountpoint_check_apart(m->mountpoint, store_dir(p->ci.store), "store", d);
+	const struct ref *ref = &ci->image->ref;
+	err_t err = mountpoint_check_apart(m->mountpoint, store_dir(ci->store), "store", d);
 
 	if (!err && ref->kind == REF_OCI_LAYOUT)
 		err = mountpoint_check_apart(m->mountpoint, ref->dir, "image layout", d);
 	return err;
 }
 
-static err_t record_make(const struct mount_command *m, struct mount_parts *p, struct diag *d)
-{
-	const struct image *image = p->ci.image;
-	char digest[DIGEST_TEXT_MAX];
-	uint32_t n_layers = index_info(image->tree)->n_layers;
-	auto_free struct mount_info_layer *layers = xcalloc(n_layers + 1, sizeof(*layers));
-	auto_free char *tree = image_tree_path(image);
-	struct mount_info info = {
-		.mountpoint = m->mountpoint,
-		.reference = p->reference,
-		.manifest = digest_text(&image->digest, digest),
-		.store = store_dir(p->ci.store),
-		.n_layers = n_layers,
-		.layers = layers,
-		.tree = tree,
-	};
-
-	for (uint32_t i = 0; i < n_layers; i++)
-		layers[i] = (struct mount_info_layer){image->manifest.layers[i].desc.digest,
-						      image->manifest.layers[i].desc.size};
-
-	return mount_record_new(&info, &p->record, d);
-}
-
-static err_t session_make(const struct mount_command *m, struct mount_parts *p, struct diag *d)
-{
-	struct session_options options = {
-		.mountpoint = m->mountpoint,
-		.fsname = m->fsname ? m->fsname : p->reference,
-		.mount = &m->options,
-		.tree = p->ci.image->tree,
-		.content = p->content,
-		.counters = mount_record_counters(p->record),
-	};
-
-	return session_open(&options, &p->session, d);
-}
-
 /* The tree can be read: from here on errors go to the log. */
-static err_t become_ready(void *arg, struct diag *d)
+static err_t become_ready(struct serving *s, void *arg, struct diag *d)
 {
 	struct mount_command *m = arg;
 
@@ -164,83 +96,48 @@ static err_t become_ready(void *arg, struct diag *d)
 	else if (!m->foreground)
 		log_to_syslog();
 	m->log_fd = -1;
-	content_warm(m->warm);
-	trim_memory();
+	serving_begin(s);
 	return m->foreground ? 0 : daemon_ready(&m->daemon, d);
 }
 
-/* The kernel may be told to end a mount that takes too long over one answer: fail the read first.
- */
-static void budget_keep_in_limit(struct content_options *o)
+static err_t serve_prepared(struct mount_command *m, const struct cli_image *ci,
+			    struct mount_record **record, struct diag *d)
 {
-	unsigned limit_s = tune_answer_limit_s();
+	const struct serve_options options = {
+		.mountpoint = m->mountpoint,
+		.fsname = m->fsname,
+		.mount = &m->options,
+		.metrics = m->metrics ? &m->target : NULL,
+		.content = m->content,
+		.ready = become_ready,
+		.arg = m,
+	};
+	err_t err = stop_install(d);
 
-	if (limit_s == 0 || (!o->wait_for_ever && o->budget_s <= limit_s))
-		return;
-	log_warn("mount.read_budget",
-		 "seconds=%u: reads fail after this time, as fs.fuse.*_request_timeout demands",
-		 limit_s);
-	o->budget_s = limit_s;
-	o->wait_for_ever = false;
-}
-
-static err_t serve_parts(struct mount_command *m, struct mount_parts *p, struct diag *d)
-{
-	err_t err;
-
-	budget_keep_in_limit(&m->content);
-	p->reference = ref_text(&p->ci.image->ref);
-	err = record_make(m, p, d);
-	if (!err) {
-		m->content.layer_states = mount_record_layer_states(p->record);
-		m->content.board = mount_record_board(p->record);
-		m->content.trace_fd = max_of(mount_record_trace(p->record), 0);
-		err = content_new(p->ci.image, &m->content, &p->content, d);
-		m->warm = p->content;
-	}
-	if (!err && m->metrics)
-		err = exporter_open(&m->target, m->mountpoint, &p->exporter, d);
-	if (!err)
-		err = stop_install(d);
-	if (!err)
-		err = session_make(m, p, d);
-	if (!err)
-		err = mount_record_show(p->record, session_mounted(p->session), d);
-	/* Its thread reads the record, of which only atomic words change from here on. */
-	if (!err && p->exporter)
-		err = exporter_start(p->exporter, p->record, d);
-	if (!err)
-		err = session_serve(p->session, become_ready, m, d);
-	/* Reads in flight are answered while there is still somebody to tell; the record goes last:
-	 * `imgfs umount` waits for it. */
-	if (p->content)
-		content_free(&p->content);
-	session_close(&p->session);
-	exporter_stop(&p->exporter);
-	return err;
+	return err ? err : serve_image(ci, &options, record, d);
 }
 
 static int serve(struct mount_command *m)
 {
-	struct mount_parts p = {0};
+	struct cli_image ci = {0};
+	struct mount_record *record = NULL;
 	struct diag d = DIAG_INIT;
 	struct image_options options = image_options_of(&m->common);
 	int status;
 
 	/* What is here of a layer can be said only once its index is open. */
 	options.lazy_layers = !m->options.xattrs;
-	status = cli_open_image_with(m->self, &m->common, &options, m->reference, false, &p.ci);
+	status = cli_open_image_with(m->self, &m->common, &options, m->reference, false, &ci);
 	if (status)
 		return status;
-	if (check_apart(m, &p, &d))
+	if (check_apart(m, &ci, &d))
 		status = cli_fail(m->self, &d);
 	if (!status)
-		status = cli_prepare_image(m->self, &p.ci);
-	if (!status && serve_parts(m, &p, &d))
+		status = cli_prepare_image(m->self, &ci);
+	if (!status && serve_prepared(m, &ci, &record, &d))
 		status = cli_fail(m->self, &d);
-	cli_close_image(&p.ci);
-	free(p.reference);
-	mount_record_leave(&p.record);
+	cli_close_image(&ci);
+	mount_record_leave(&record);
 	return status;
 }
 
@@ -266,7 +163,7 @@ static int mount_image(struct mount_command *m)
 	err_t err = log_open(m, &d);
 
 	environment_make_absolute();
-	descriptor_limit_raise();
+	descriptors_raise(NULL);
 	if (!err && !m->foreground)
 		err = daemon_fork(&m->daemon, m->log_fd, &d);
 	if (err)
@@ -288,77 +185,21 @@ static int check_words(struct mount_command *m, const char *list, const char *di
 	return err ? cli_fail(m->self, &d) : 0;
 }
 
-static bool fill_mode_of(const char *text, enum fill_mode *out)
+/* What imgfs.conf says goes before what was typed: the later word wins. */
+static char *join_lists(char *typed, const struct conf *conf)
 {
-	static const char *const names[] = {
-		[FILL_OFF] = "off", [FILL_IDLE] = "idle", [FILL_FULL] = "full"};
-
-	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
-		*out = (enum fill_mode)i;
-		if (!strcmp(text, names[i]))
-			return true;
-	}
-	return false;
-}
-
-/* What the command line says, then imgfs.conf, then we. */
-struct mount_words {
-	char *list; /* owned */
-	const char *fill, *on_error;
-	uint64_t budget_s;
-	bool no_profile;
-};
-#define BUDGET_UNSET UINT64_MAX
-
-static const char *chosen(const char *typed, const struct conf *conf, const char *key,
-			  const char *otherwise)
-{
-	const struct conf_setting *s = conf_get(conf, key);
-
-	if (typed)
-		return typed;
-	return s ? s->value : otherwise;
-}
-
-static void words_fill(struct mount_words *w, const struct conf *conf)
-{
-	const struct conf_setting *list = conf_get(conf, "mount-options");
-	const struct conf_setting *budget = conf_get(conf, "read-budget");
+	const struct conf_setting *s = conf_get(conf, "mount-options");
 	char *joined;
 
-	w->fill = chosen(w->fill, conf, "fill", "off");
-	w->on_error = chosen(w->on_error, conf, "on-error", "eio");
-	w->no_profile |= conf_flag(conf, "no-profile");
-	if (w->budget_s == BUDGET_UNSET)
-		w->budget_s = budget ? strtoul(budget->value, NULL, 10) : CONTENT_BUDGET_S;
-	if (!list)
-		return;
-	/* The later word wins. */
-	joined = w->list ? xasprintf("%s,%s", list->value, w->list) : xstrdup(list->value);
-	free(w->list);
-	w->list = joined;
+	if (!s)
+		return typed;
+	joined = typed ? xasprintf("%s,%s", s->value, typed) : xstrdup(s->value);
+	free(typed);
+	return joined;
 }
 
-static int words_take(struct mount_command *m, const struct mount_words *w)
-{
-	if (w->budget_s == 0 || w->budget_s > READ_BUDGET_MAX_S)
-		return cli_usage_error(m->self, "--read-budget: 1 to %d seconds",
-				       READ_BUDGET_MAX_S);
-	if (strcmp(w->on_error, "eio") && strcmp(w->on_error, "wait"))
-		return cli_usage_error(m->self, "--on-error: 'eio' or 'wait', not '%s'",
-				       w->on_error);
-	if (!fill_mode_of(w->fill, &m->content.fill))
-		return cli_usage_error(m->self, "--fill: 'off', 'idle' or 'full', not '%s'",
-				       w->fill);
-	m->content.budget_s = (unsigned)w->budget_s;
-	m->content.neighbours = true;
-	m->content.share = true;
-	m->content.profile = !w->no_profile;
-	m->content.wait_for_ever = strcmp(w->on_error, "wait") == 0;
-	return 0;
-}
-
-static int mount_with(struct mount_command *m, struct mount_words *w, const char *directory)
+static int mount_with(struct mount_command *m, const struct read_options *reading, char **list,
+		      const char *directory)
 {
 	struct diag d = DIAG_INIT;
 	struct conf *conf = NULL;
@@ -366,10 +207,10 @@ static int mount_with(struct mount_command *m, struct mount_words *w, const char
 
 	if (conf_load(m->common.config, m->reference, &conf, &d))
 		return cli_fail(m->self, &d);
-	words_fill(w, conf);
-	status = words_take(m, w);
+	*list = join_lists(*list, conf);
+	status = read_options_take(m->self, reading, conf, &m->content);
 	if (!status)
-		status = check_words(m, w->list, directory);
+		status = check_words(m, *list, directory);
 	if (!status)
 		status = mount_image(m);
 	conf_free(&conf);
@@ -379,28 +220,22 @@ static int mount_with(struct mount_command *m, struct mount_words *w, const char
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct mount_command m = {.self = self, .log_fd = -1};
-	struct mount_words w = {.budget_s = BUDGET_UNSET};
+	struct read_options reading = READ_OPTIONS_INIT;
+	auto_free char *list = NULL;
 	auto_free char *authfile = NULL;
 	char **operands;
-	const struct option_row rows[] = {
-		{'o', NULL, OPT_LIST, &w.list, "LIST", "mount options, see below"},
+	struct option_row rows[MOUNT_ROWS + READ_OPTIONS_ROWS + 1] = {
+		{'o', NULL, OPT_LIST, &list, "LIST", "mount options, see below"},
 		{'f', "foreground", OPT_FLAG, &m.foreground, NULL,
 		 "stay, and log to standard error"},
 		{0, "log", OPT_STRING, &m.log, "FILE", "log to a file, not to syslog"},
 		{0, "metrics", OPT_STRING, &m.metrics, "WHERE",
 		 "figures for Prometheus: [ADDR]:PORT, unix:PATH or a file"},
-		{0, "read-budget", OPT_NUMBER, &w.budget_s, "SECONDS",
-		 "a read that can not be served fails after this time (60)"},
-		{0, "fill", OPT_STRING, &w.fill, "off|idle|full",
-		 "fetch the rest of the image, too: while nobody reads, or at once (off)"},
-		{0, "no-profile", OPT_FLAG, &w.no_profile, NULL,
-		 "do not record what is read first, nor replay it"},
-		{0, "on-error", OPT_STRING, &w.on_error, "eio|wait",
-		 "fail such a read, or keep trying for ever (eio)"},
 		{0, "fsname", OPT_STRING, &m.fsname, "NAME",
 		 "what the table of mounts shows as source (the reference in full)"},
-		{0},
 	};
+
+	read_options_rows(&reading, rows + MOUNT_ROWS);
 	int status, n = cli_parse(self, argc, argv, rows, &m.common, &operands);
 
 	if (n != 2)
@@ -409,12 +244,11 @@ static int run(const struct command *self, int argc, char **argv)
 	m.reference = operands[0];
 	if (m.common.authfile && (authfile = realpath(m.common.authfile, NULL)))
 		m.common.authfile = authfile;
-	status = mount_with(&m, &w, operands[1]);
+	status = mount_with(&m, &reading, &list, operands[1]);
 	exporter_target_fini(&m.target);
 	cleanup_fd(&m.log_fd);
 	mount_options_fini(&m.options);
 	free(m.mountpoint);
-	free(w.list);
 	return status;
 }
 

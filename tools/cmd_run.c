@@ -7,13 +7,8 @@
  * container runs inside the `ready` call of the session: from there until it ends, FUSE threads
  * answer.
  */
-#include "fetch/content.h"
 #include "fetch/log.h"
-#include "fs/mounts.h"
-#include "fs/session.h"
-#include "fs/trim.h"
-#include "fs/tune.h"
-#include "tools/cli.h"
+#include "tools/read_options.h"
 #include "tools/run_bundle.h"
 #include "tools/run_dir.h"
 #include "tools/run_guard.h"
@@ -22,6 +17,7 @@
 #include "tools/run_root.h"
 #include "tools/run_runtime.h"
 #include "tools/run_top.h"
+#include "tools/serve.h"
 #include "tools/terminal.h"
 
 #include <fcntl.h>
@@ -32,9 +28,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DESCRIPTORS_WANTED 8192	 /* see imgfs mount */
-#define READ_BUDGET_MAX_S  86400 /* as there */
-#define RUN_ROWS	   32
+#define RUN_ROWS 32
 
 struct run_command {
 	const struct command *self;
@@ -53,9 +47,7 @@ struct run_command {
 	char *program, *id;		 /* of the runtime; its name for the container */
 	char *image, *rootfs, *expanded; /* mount points; the reference */
 	struct cli_image ci;
-	struct content *reader;
 	struct mount_record *record;
-	struct session *session;
 	bool has_run;
 	int status; /* once it has run */
 };
@@ -130,11 +122,10 @@ static err_t run_container(struct run_command *r, struct diag *d)
 }
 
 /* The tree can be read: the `ready` call of the session. */
-static err_t lay_and_run(void *arg, struct diag *d)
+static err_t lay_and_run(struct serving *s, void *arg, struct diag *d)
 {
 	struct run_command *r = arg;
-	content_warm(r->reader);
-	trim_memory();
+	serving_begin(s);
 	err_t err = run_top_mount(&r->top, r->ci.image->tree, r->image, r->rootfs,
 				  r->options.privileged, r->ns.in_user_ns, d);
 	if (err)
@@ -147,61 +138,17 @@ static err_t lay_and_run(void *arg, struct diag *d)
 
 /* ---- around it ---- */
 
-static err_t record_make(struct run_command *r, struct diag *d)
-{
-	char digest[DIGEST_TEXT_MAX];
-	const struct mount_info info = {
-		.mountpoint = r->image,
-		.reference = r->expanded,
-		.manifest = digest_text(&r->ci.image->digest, digest),
-		.store = store_dir(r->ci.store),
-		.n_layers = index_info(r->ci.image->tree)->n_layers,
-	};
-	return mount_record_new(&info, &r->record, d);
-}
-
-static err_t session_make(struct run_command *r, struct diag *d)
-{
-	const struct mount_options mount = {.allow_other = true, .dev = r->options.privileged};
-	const struct session_options options = {
-		.mountpoint = r->image,
-		.fsname = r->expanded,
-		.mount = &mount,
-		.tree = r->ci.image->tree,
-		.content = r->reader,
-		.counters = mount_record_counters(r->record),
-	};
-	return session_open(&options, &r->session, d);
-}
-
-/* A container's reads fail before the kernel takes the mount for dead. */
-static void budget_keep_in_limit(struct content_options *o)
-{
-	unsigned limit_s = tune_answer_limit_s();
-	if (limit_s && (o->wait_for_ever || o->budget_s > limit_s)) {
-		o->budget_s = limit_s;
-		o->wait_for_ever = false;
-	}
-}
-
 static err_t serve(struct run_command *r, struct diag *d)
 {
-	err_t err = record_make(r, d);
-	budget_keep_in_limit(&r->content);
-	if (!err) {
-		r->content.layer_states = mount_record_layer_states(r->record);
-		err = content_new(r->ci.image, &r->content, &r->reader, d);
-	}
-	if (!err)
-		err = session_make(r, d);
-	if (!err)
-		err = mount_record_show(r->record, session_mounted(r->session), d);
-	if (!err)
-		err = session_serve(r->session, lay_and_run, r, d);
-	if (r->reader)
-		content_free(&r->reader);
-	session_close(&r->session);
-	return err;
+	const struct mount_options mount = {.allow_other = true, .dev = r->options.privileged};
+	const struct serve_options options = {
+		.mountpoint = r->image,
+		.mount = &mount,
+		.content = r->content,
+		.ready = lay_and_run,
+		.arg = r,
+	};
+	return serve_image(&r->ci, &options, &r->record, d);
 }
 
 static err_t plan(struct run_command *r, struct diag *d)
@@ -293,18 +240,6 @@ static int run_image(struct run_command *r)
 
 /* ---- the command ---- */
 
-static void descriptor_limit_raise(struct rlimit *given)
-{
-	if (getrlimit(RLIMIT_NOFILE, given)) {
-		*given = (struct rlimit){.rlim_cur = 1024, .rlim_max = 1024};
-		return;
-	}
-	struct rlimit more = *given;
-	more.rlim_cur = max_of(given->rlim_cur, (rlim_t)DESCRIPTORS_WANTED);
-	more.rlim_cur = min_of(given->rlim_max, more.rlim_cur);
-	setrlimit(RLIMIT_NOFILE, &more);
-}
-
 static err_t log_open(const char *path, struct diag *d)
 {
 	if (!path)
@@ -320,7 +255,7 @@ static int prepare(struct run_command *r)
 {
 	struct diag d = DIAG_INIT;
 	err_t err = log_open(r->log, &d);
-	descriptor_limit_raise(&r->files);
+	descriptors_raise(&r->files);
 	if (!err)
 		err = run_ns_enter(&r->ns, &d);
 	if (!err)
@@ -337,24 +272,23 @@ static int prepare(struct run_command *r)
 	return status;
 }
 
-static bool fill_mode_of(const char *text, enum fill_mode *out)
+/* What imgfs.conf says of this image, too. */
+static int configure(struct run_command *r, const struct read_options *reading)
 {
-	static const char *const names[] = {
-		[FILL_OFF] = "off", [FILL_IDLE] = "idle", [FILL_FULL] = "full"};
-	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
-		*out = (enum fill_mode)i;
-		if (!strcmp(text, names[i]))
-			return true;
-	}
-	return false;
+	struct diag d = DIAG_INIT;
+	struct conf *conf = NULL;
+	if (conf_load(r->common.config, r->reference, &conf, &d))
+		return cli_fail(r->self, &d);
+	int status = read_options_take(r->self, reading, conf, &r->content);
+	conf_free(&conf);
+	return status;
 }
 
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct run_command r = {.self = self, .dir = {.fd = -1}, .top = {.fd = -1}};
-	const char *on_error = "eio", *fill = "off";
-	bool no_profile = false, rm = false;
-	uint64_t budget = CONTENT_BUDGET_S;
+	struct read_options reading = READ_OPTIONS_INIT;
+	bool rm = false;
 	struct diag d = DIAG_INIT;
 	char **operands;
 	struct option_row rows[RUN_ROWS] = {
@@ -366,27 +300,14 @@ static int run(const struct command *self, int argc, char **argv)
 		 "keep what the container writes there, and go on from it"},
 		{0, "rm", OPT_FLAG, &rm, NULL, "as always: nothing stays without --keep"},
 		{0, "runtime", OPT_STRING, &r.runtime, "PROGRAM", "the OCI runtime (crun, runc)"},
-		{0, "fill", OPT_STRING, &fill, "off|idle|full",
-		 "fetch the rest of the image, too (off)"},
-		{0, "no-profile", OPT_FLAG, &no_profile, NULL,
-		 "do not record what is read first, nor replay it"},
-		{0, "read-budget", OPT_NUMBER, &budget, "SECONDS",
-		 "a read that can not be served fails after this time (60)"},
-		{0, "on-error", OPT_STRING, &on_error, "eio|wait",
-		 "fail such a read, or keep trying for ever (eio)"},
 		{0, "log", OPT_STRING, &r.log, "FILE", "log to a file, not to standard error"},
 	};
 	size_t n_rows = 1 + run_plan_rows(&r.options, rows + 1);
+	n_rows += read_options_rows(&reading, rows + n_rows);
 	memcpy(rows + n_rows, more, sizeof(more));
 	int n = cli_parse(self, argc, argv, rows, &r.common, &operands);
 	if (n == 0)
 		return cli_usage_error(self, "a reference is missing");
-	if (budget == 0 || budget > READ_BUDGET_MAX_S)
-		return cli_usage_error(self, "--read-budget: 1 to %d seconds", READ_BUDGET_MAX_S);
-	if (strcmp(on_error, "eio") && strcmp(on_error, "wait"))
-		return cli_usage_error(self, "--on-error: 'eio' or 'wait', not '%s'", on_error);
-	if (!fill_mode_of(fill, &r.content.fill))
-		return cli_usage_error(self, "--fill: 'off', 'idle' or 'full', not '%s'", fill);
 	if (run_plan_check(&r.options, &d))
 		return failed(&r, &d);
 	if (check_terminal(&r))
@@ -395,12 +316,9 @@ static int run(const struct command *self, int argc, char **argv)
 	r.words = operands + 1;
 	if (*r.words && !strcmp(*r.words, "--"))
 		r.words++;
-	r.content.budget_s = (unsigned)budget;
-	r.content.neighbours = true;
-	r.content.share = true;
-	r.content.profile = !no_profile;
-	r.content.wait_for_ever = strcmp(on_error, "wait") == 0;
-	int status = prepare(&r);
+	int status = configure(&r, &reading);
+	if (!status)
+		status = prepare(&r);
 	free(r.program);
 	return status;
 }

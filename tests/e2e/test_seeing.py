@@ -85,11 +85,16 @@ def status(imgfs, world):
 
 
 @contextlib.contextmanager
-def reader_of(folder, path):
+def reader_of(folder, path, registry=None):
+    """A reader, and a registry that comes back at the end, so that it need not be killed: libfuse leaks late interrupts."""
     with subprocess.Popen(["cat", f"{folder}/{path}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as reader:
         try:
             yield reader
         finally:
+            if registry:
+                registry.start()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                reader.wait(30 * SLOWER)
             reader.kill()
 
 
@@ -182,7 +187,7 @@ def test_names_of_a_published_tree(scratch, status, world):
 def test_status_fits_a_narrow_window(fake, mounted, imgfs, world):
     folder = mounted("--read-budget", "30")
     fake.stop()
-    with reader_of(folder, LARGE):
+    with reader_of(folder, LARGE, fake):
         for words in (["status"], ["status", folder]):
             window = Window(imgfs.command(*words), 40, 24, program.environment(**world, TERM="xterm"))
             try:
@@ -398,7 +403,7 @@ def test_top_in_forty_columns(fake, mounted, top):
     folder = mounted("--read-budget", "60")
     other = mounted()
     fake.stop()
-    with reader_of(folder, LARGE):
+    with reader_of(folder, LARGE, fake):
         window = top(40, 24)
         fits(window.wait_for("WAITING", "1 waiting", other[-10:]), 40, 24)
         window.type(b"\r")

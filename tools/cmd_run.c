@@ -342,7 +342,9 @@ const struct command cmd_run = {
 		"SIGTERM and SIGHUP stop the container by the image's stop signal, and kill it 10 "
 		"seconds\n"
 		"later; the third Ctrl-C kills it. Other signals are passed on.\n\n"
-		"A plain user runs it in a user namespace: root inside is that user outside.",
+		"A plain user runs it in a user namespace: root inside is that user outside. Trust "
+		"files and\n"
+		"keys must be that user's own then.",
 	.examples = "# a shell in an image\n"
 		    "imgfs run -it docker.io/library/debian bash\n"
 		    "# a tool on files of this machine\n"

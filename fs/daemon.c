@@ -97,7 +97,7 @@ static void on_interrupt(int number)
 
 static void interrupt_pass_on(int pid, struct sigaction *old)
 {
-	struct sigaction act = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+	struct sigaction act = {.sa_handler = on_interrupt}; /* the loops below expect EINTR */
 
 	awaited = pid;
 	sigaction(SIGINT, NULL, old);

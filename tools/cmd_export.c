@@ -5,6 +5,7 @@
 #include "tools/export.h"
 #include "tools/interrupt.h"
 #include "tools/look.h"
+#include "tools/progress.h"
 #include "tools/read_pipe.h"
 #include "tools/terminal.h"
 
@@ -114,7 +115,8 @@ static int export_image(const struct command *self, struct image *image, const c
 	}
 	interrupt_watch(image->source);
 	struct export_output out = {.fd = t->fd};
-	err = export_tree(content, image->tree, path, row, &out, &d);
+	err = export_tree(content, image->tree, path, row, &out, progress_begin(self, NULL), &d);
+	progress_end();
 	status = say_why(self, t, err, &out, &d);
 	int closed = target_close(self, t, !status);
 	interrupt_unwatch();

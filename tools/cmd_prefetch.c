@@ -9,7 +9,6 @@
 #include "tools/look.h"
 #include "tools/progress.h"
 
-#include <fnmatch.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,7 +26,6 @@ struct prefetch_command {
 	struct content *content;
 	struct prefetch *wanted;
 	uint64_t streamed; /* bytes of layers that had to be indexed */
-	size_t matches;	   /* of a pattern */
 	bool no_memory;
 };
 
@@ -59,54 +57,25 @@ static void add_below(struct prefetch_command *p, uint32_t row)
 	}
 }
 
-/* What lies at a path that matches; a symlink stands for its target. */
-static void add_match(struct prefetch_command *p, const char *path, uint32_t row)
-{
-	uint32_t target;
-	p->matches++;
-	if (!index_path(p->ci.image->tree, BYTES_STR(path), true, &target))
-		row = target;
-	add_below(p, row);
-}
-
-static void match_below(struct prefetch_command *p, const char *pattern, const char *dir,
-			uint32_t row)
+/* Symlinks stand for their targets; one that leads nowhere has no bytes. */
+static int add_path(struct prefetch_command *p, char *path)
 {
 	const struct index *tree = p->ci.image->tree;
-	uint32_t count = index_dir_count(tree, row);
-	for (uint32_t i = 0; i < count; i++) {
-		struct dir_entry entry;
-		struct inode inode;
-		index_dir_entry(tree, row, i, &entry);
-		index_inode(tree, entry.row, &inode);
-		auto_free char *path =
-			xasprintf("%s/%.*s", dir, (int)entry.name.n, (const char *)entry.name.p);
-		if (!fnmatch(pattern, path, FNM_PATHNAME))
-			add_match(p, path, entry.row);
-		else if (S_ISDIR(inode.mode))
-			match_below(p, pattern, path, entry.row);
-	}
-}
-
-static int add_path(struct prefetch_command *p, const char *typed)
-{
-	const struct index *tree = p->ci.image->tree;
-	auto_free char *path = look_path(typed);
-	struct diag d = DIAG_INIT;
 	uint32_t row;
-	if (!strpbrk(path, "*?[")) {
-		int status = look_up(p->self, tree, path, true, &row);
-		if (!status)
-			add_below(p, row);
-		return status;
-	}
-	p->matches = 0;
-	if (!index_path(tree, BYTES_STR("/"), true, &row))
-		match_below(p, path, "", row);
-	if (p->matches)
-		return 0;
-	(void)fail(&d, ERR_NOT_FOUND, -ENOENT, "%s: nothing in the image matches", path);
-	return cli_fail(p->self, &d);
+	int status = look_up_listed(p->self, tree, path, false, &row);
+	if (!status && !index_path(tree, BYTES_STR(path), true, &row))
+		add_below(p, row);
+	return status;
+}
+
+static int add_paths(struct prefetch_command *p)
+{
+	struct path_list list = {0};
+	int status = look_paths(p->self, p->ci.image->tree, p->paths, &list);
+	for (size_t i = 0; i < list.n && !status; i++)
+		status = add_path(p, list.paths[i]);
+	path_list_fini(&list);
+	return status;
 }
 
 static int add_profile(struct prefetch_command *p)
@@ -140,8 +109,8 @@ static int add_wanted(struct prefetch_command *p)
 		status = add_profile(p);
 	else if (!*p->paths)
 		prefetch_add_all(p->wanted);
-	for (char **path = p->paths; *path && !status; path++)
-		status = add_path(p, *path);
+	if (!status && *p->paths)
+		status = add_paths(p);
 	if (status || !p->no_memory)
 		return status;
 	(void)fail_sys(&d, ERR_OTHER, -ENOMEM, "prefetch");
@@ -273,7 +242,7 @@ const struct command cmd_prefetch = {
 	.details = "Without PATH all layers are fetched, whole; afterwards every command works on\n"
 		   "the image with --offline, by the same reference and with the same trust\n"
 		   "options, and no registry is asked. PATH is a file, a directory with all below\n"
-		   "it, or a pattern (*, ? and [...] do not match '/').\n"
+		   "it, or a pattern as for 'imgfs ls'.\n"
 		   "\n"
 		   "What is in the store is not fetched again, so a second call goes on where the\n"
 		   "first one stopped. Where neither the store nor the registry has an index of\n"

@@ -5,7 +5,9 @@
 #include "tools/copy.h"
 
 #include "tools/interrupt.h"
+#include "tools/progress.h"
 #include "tools/read_pipe.h"
+#include "tools/terminal.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -60,7 +62,9 @@ static char *target_path(const struct copy *c, uint32_t entry)
 
 static void report(struct copy *c, uint32_t entry, struct diag *d)
 {
+	progress_hold();
 	int status = cli_fail(c->self, d);
+	progress_release();
 	c->status = c->status ? c->status : status;
 	c->fates[entry] = FAILED;
 }
@@ -302,10 +306,12 @@ static void copy_files(struct copy *c)
 	size_t n = list_files(c, files);
 	for (size_t i = 0; i < n; i++)
 		rows[i] = entry_of(c, files[i])->row;
-	struct read_pipe *pipe = read_pipe_new(c->content, c->plan->tree, rows, n);
+	struct progress *progress = progress_begin(c->self, NULL);
+	struct read_pipe *pipe = read_pipe_new(c->content, c->plan->tree, rows, n, progress);
 	for (size_t i = 0; i < n && !is_stopped(c); i++)
 		copy_file(c, pipe, i, files[i]);
 	read_pipe_free(&pipe);
+	progress_end();
 }
 
 /* --- links and nodes --- */
@@ -411,7 +417,9 @@ int copy_to_stdout(const struct command *self, const struct copy_plan *plan,
 	uint64_t at = 0;
 	err_t err = 0;
 	index_inode(plan->tree, row, &inode);
-	struct read_pipe *pipe = read_pipe_new(content, plan->tree, &row, 1);
+	/* What is shown on a terminal must not be drawn over. */
+	struct progress *progress = terminal_is(STDOUT_FILENO) ? NULL : progress_begin(self, NULL);
+	struct read_pipe *pipe = read_pipe_new(content, plan->tree, &row, 1, progress);
 	while (!err && read_pipe_take(pipe, 0, &piece) && !piece.err) {
 		err = write_zeroes(piece.off - at);
 		if (!err)
@@ -421,6 +429,7 @@ int copy_to_stdout(const struct command *self, const struct copy_plan *plan,
 	if (!err && !piece.err)
 		err = write_zeroes(inode.size - at);
 	read_pipe_free(&pipe);
+	progress_end();
 	if (err)
 		return cli_output_lost(self, 0, err);
 	if (!piece.err || piece.err == -EINTR)

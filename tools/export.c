@@ -343,7 +343,7 @@ static err_t write_archive(struct export *x)
 }
 
 err_t export_tree(struct content *content, const struct index *tree, const char *path, uint32_t row,
-		  struct export_output *out, struct diag *d)
+		  struct export_output *out, struct progress *progress, struct diag *d)
 {
 	const struct index_info *info = index_info(tree);
 	struct export x = {.tree = tree, .path = path, .out = out, .d = d};
@@ -351,7 +351,7 @@ err_t export_tree(struct content *content, const struct index *tree, const char 
 	x.files = try_array((size_t)info->n_regular + 1, sizeof(*x.files), UINT32_MAX);
 	err_t err = x.first && x.files ? list_all(&x, row) : -ENOMEM;
 	if (!err) {
-		x.pipe = read_pipe_new(content, tree, x.files, x.n_files);
+		x.pipe = read_pipe_new(content, tree, x.files, x.n_files, progress);
 		err = write_archive(&x);
 		read_pipe_free(&x.pipe);
 	}

@@ -9,6 +9,7 @@
 #define IMGFS_TOOLS_EXPORT_H
 
 #include "fetch/content.h"
+#include "fetch/progress.h"
 
 /* Where the archive goes; `error` is that of the first write that failed. */
 struct export_output {
@@ -20,11 +21,12 @@ struct export_output {
  * export_tree - write the archive of a tree, or of a part of it
  * @path  absolute, without a slash at its end, "." and ".."; "/" for all. It names what `row` is:
  *        entries are called as in the image, without the slash in front
+ * @progress  row 0 counts the bytes of files; NULL: nobody looks
  * Errors: -EINTR after a signal while an interrupt_watch is on; out->error; those of the reads,
  * with the file's name. The archive is then without its end. Cost: reads every byte of every file
  * once; READ_PIPE_WINDOW of memory, and about 50 bytes an entry.
  */
 err_t export_tree(struct content *content, const struct index *tree, const char *path, uint32_t row,
-		  struct export_output *out, struct diag *d) must_check;
+		  struct export_output *out, struct progress *progress, struct diag *d) must_check;
 
 #endif

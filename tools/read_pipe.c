@@ -31,6 +31,7 @@ struct read_pipe {
 	const struct index *tree;
 	const uint32_t *rows;
 	size_t n_files;
+	struct progress *progress;
 	/* what is started next */
 	size_t file;
 	uint64_t off;
@@ -159,20 +160,36 @@ static struct slot *pop(struct read_pipe *p)
 	wait_done(p, slot);
 	p->head++;
 	p->bytes -= slot->request.n;
+	progress_add(p->progress, 0, slot->request.n);
 	fit_window(p, slot->request.n);
 	free(p->taken);
 	p->taken = slot->request.buf;
 	return slot;
 }
 
+/* Holes count: what is left of them at the end is a jump, not a lie about the time left. */
+static uint64_t size_of_all(const struct read_pipe *p)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < p->n_files; i++) {
+		struct inode inode;
+		index_inode(p->tree, p->rows[i], &inode);
+		if (!add_u64(sum, inode.size, &sum))
+			return UINT64_MAX;
+	}
+	return sum;
+}
+
 struct read_pipe *read_pipe_new(struct content *content, const struct index *tree,
-				const uint32_t *rows, size_t n_files)
+				const uint32_t *rows, size_t n_files, struct progress *progress)
 {
 	struct read_pipe *p = new_of(struct read_pipe);
 	p->content = content;
 	p->tree = tree;
 	p->rows = rows;
 	p->n_files = n_files;
+	p->progress = progress;
+	progress_start(progress, 0, size_of_all(p));
 	p->window = READ_PIPE_WINDOW_FIRST;
 	p->window_since_ms = now_ms();
 	lock_init(&p->lock);

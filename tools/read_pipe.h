@@ -11,6 +11,7 @@
 #define IMGFS_TOOLS_READ_PIPE_H
 
 #include "fetch/content.h"
+#include "fetch/progress.h"
 
 /*
  * Bytes under way or waiting to be taken. A read fails when it was not served within the content's
@@ -39,10 +40,11 @@ struct read_pipe;
 /*
  * read_pipe_new - begins to read
  * @rows  n_files rows of regular files, in the order in which they will be taken; borrowed
+ * @progress  row 0 counts the bytes that are taken; NULL: nobody looks
  * Ended early by a signal while an interrupt_watch is on. Free it before the content.
  */
 struct read_pipe *read_pipe_new(struct content *content, const struct index *tree,
-				const uint32_t *rows, size_t n_files);
+				const uint32_t *rows, size_t n_files, struct progress *progress);
 /*
  * read_pipe_take - the next piece of file number `file`; false when it has no more
  * Files are taken in ascending order; what was not taken of one before is dropped, so that the rest

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from containers import RUN_S, RUNTIMES, Runner, left_behind, live, needs_containers, with_config
+from running import RUN_S, RUNTIMES, Runner, left_behind, live, needs_containers, with_config
 from imgfs import SLOWER, environment
 from images import real_image
 from mounting import says

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from containers import RUNTIMES, Runner, left_behind, needs_containers
+from running import RUNTIMES, Runner, left_behind, needs_containers
 from processes import wait_for
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from containers import RUN_S, RUNTIMES, needs_containers
+from running import RUN_S, RUNTIMES, needs_containers
 from images import real_image
 from imgfs import BINARY, environment
 from mounting import NOBODY, device_for_all, open_to_all, says  # noqa: F401

@@ -65,7 +65,10 @@ def bare(tmp_path_factory, package):
 
 def test_contents(package):
     listed = {line.split()[-1].lstrip(".") for line in call("dpkg", "-c", package).stdout.splitlines()}
-    assert {"/usr/bin/imgfs", "/usr/lib/systemd/system/imgfs@.service", "/usr/share/doc/imgfs/sbom.spdx.json"} <= listed
+    assert {"/usr/bin/imgfs", "/usr/lib/systemd/system/imgfs@.service", "/usr/share/doc/imgfs/sbom.spdx.json",
+            "/usr/share/man/man1/imgfs-ls.1.gz", "/usr/share/man/man5/imgfs.conf.5.gz", "/usr/share/man/man8/mount.imgfs.8.gz",
+            "/usr/share/bash-completion/completions/imgfs", "/usr/share/zsh/vendor-completions/_imgfs",
+            "/usr/share/fish/vendor_completions.d/imgfs.fish"} <= listed
     control = call("dpkg", "-f", package).stdout
     assert re.search(r"^Version: [0-9.]+\+deb", control, re.M)
     assert "fuse3" in re.search(r"^Depends: (.*)", control, re.M).group(1)
@@ -91,7 +94,7 @@ def test_works_on_a_bare_system(bare):
     layout.write()
     assert bare("imgfs", "cat", "oci:/layout", "/etc/hello").stdout == "hello\n"
     (bare.root / "mnt").mkdir(exist_ok=True)
-    bare("imgfs", "mount", "oci:/layout", "/mnt")
+    bare("mount", "-t", "imgfs", "oci:/layout", "/mnt")
     try:
         assert bare("cat", "/mnt/etc/hello").stdout == "hello\n"
     finally:

@@ -221,7 +221,7 @@ static void test_read_only_kind(void **state)
 {
 	static const struct source_ops none;
 	char label[] = "archive";
-	struct source s = {&none, label};
+	struct source s = {.ops = &none, .label = label};
 	struct diag d = DIAG_INIT;
 	struct digest digest = digest_of_text("text");
 	struct manifest_put put = {.digest = digest, .content = BYTES_STR("text")};

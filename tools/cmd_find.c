@@ -277,7 +277,8 @@ static int find_image(struct finder *f, const struct words *words)
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct finder f = {.self = self};
-	struct words words = {0};
+	/* Static, since help leaves from within split_words. */
+	static struct words words;
 	f.put_name = terminal_is(STDOUT_FILENO) ? format_name : format_raw;
 	int status = split_words(self, argc, argv, &words);
 	if (!status)

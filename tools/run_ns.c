@@ -271,7 +271,11 @@ err_t run_ns_enter(struct run_ns *out, struct diag *d)
 	/* What the machine mounts and unmounts later is seen here, too, but nothing the other way.
 	 */
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL))
-		return fail_sys(d, ERR_OTHER, -errno, "mount namespace");
+		return errno != EINVAL ? fail_sys(d, ERR_OTHER, -errno, "mount namespace")
+				       : fail(d, ERR_OTHER, -EINVAL,
+					      "the root directory is no mount point (a chroot?), "
+					      "so no container can be started in it; outside, "
+					      "'mount --rbind DIR DIR' before 'chroot DIR' helps");
 	look_around(out);
 	return 0;
 }

@@ -317,8 +317,7 @@ static err_t read_step(struct content *c, uint32_t row, uint64_t off, void *p, s
 	return sync.err;
 }
 
-/* What the one word that a reader gets means to a person. */
-err_t content_fail_read(struct diag *d, err_t err)
+err_t content_fail_read(const struct content *c, struct diag *d, err_t err)
 {
 	switch (err) {
 	case -EBADMSG:
@@ -329,10 +328,15 @@ err_t content_fail_read(struct diag *d, err_t err)
 	case -EACCES:
 		return fail(d, ERR_DENIED, err, "the layer was denied (the log says more)");
 	case -EDQUOT:
-		return fail(d, ERR_RATE, err, "the registry limits our rate (the log says more)");
+		return fail(d, ERR_RATE, err,
+			    "the registry limits our rate; wait, or log in (the log says more)");
 	case -ENOMEM:
 		return fail(d, ERR_OTHER, err, "out of memory");
 	default:
+		if (c->image->options.offline)
+			return fail(d, ERR_NOT_FOUND, err,
+				    "its bytes are not in the store, and with --offline no "
+				    "registry is asked; 'imgfs prefetch' brings them");
 		return fail(d, ERR_NETWORK, err,
 			    "the bytes could not be fetched (the log says why)");
 	}
@@ -345,7 +349,7 @@ err_t content_read(struct content *c, uint32_t row, uint64_t off, void *p, size_
 		size_t step = min_of(n, (size_t)READ_STEP);
 		err_t err = read_step(c, row, off, to, step);
 		if (err)
-			return content_fail_read(d, err);
+			return content_fail_read(c, d, err);
 		to += step;
 		off += step;
 		n -= step;

@@ -87,6 +87,9 @@ void content_read_start(struct content *c, struct read_request *r);
  * must still be there, done or not. */
 void content_read_cancel(struct content *c, struct read_request *r);
 
+/* content_fail_read - what the one word that a reader gets means to a person; returns err. */
+err_t content_fail_read(const struct content *c, struct diag *d, err_t err);
+
 /* content_read - the same, waiting; the diagnostic's class follows the error. */
 err_t content_read(struct content *c, uint32_t row, uint64_t off, void *p, size_t n,
 		   struct diag *d) must_check;

@@ -257,7 +257,7 @@ static err_t batch_await(struct prefetch *p, struct diag *d)
 	p->first = (p->first + 1) % BATCHES_MAX;
 	p->n--;
 	if (b->err)
-		return content_fail_read(d, b->err);
+		return content_fail_read(p->c, d, b->err);
 	adapt(p, now_ms() - b->began_ms);
 	err_t err = check_keeps(p, b, d);
 	if (!err && b->slot < p->c->n_slots)
@@ -333,7 +333,7 @@ static err_t rows_of_slot(struct prefetch *p, uint32_t slot, struct diag *d)
 		err = rows_flush(p, b, d);
 		/* A layer that was proven to lie is no layer. */
 		if (!err && !slot_table(&c->slots[slot]))
-			err = content_fail_read(d, -EBADMSG);
+			err = content_fail_read(c, d, -EBADMSG);
 	}
 	if (err)
 		return err;

@@ -107,8 +107,6 @@ void content_begin(struct content *c, struct read_request *r);
 /* content_read_done - the end of a read. */
 void content_read_done(struct content *c, struct read_request *r, err_t err);
 
-/* content_fail_read - what the one word that a reader gets means to a person. */
-err_t content_fail_read(struct diag *d, err_t err);
 /* content_submit - hand flights that the caller owns to the scheduler, at most BATCH_MAX at a time;
  * they fail if that is not possible. */
 void content_submit(struct content *c, struct flight *const *flights, size_t n);

@@ -5,7 +5,9 @@
 #include "tools/copy.h"
 #include "tools/image_path.h"
 #include "tools/interrupt.h"
+#include "tools/look.h"
 #include "tools/read_pipe.h"
+#include "tools/text.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -31,7 +33,16 @@ struct cp {
 	const char *typed; /* DEST */
 	struct extract_lost lost;
 	uint64_t budget_s; /* --read-budget */
-	bool to_stdout;
+	int stream;	   /* DEST, where bytes are written to as it is: '-', a device, a fifo;
+			    * -1: files are made */
+	struct landed
+		*landed; /* names that sources have landed as, in the order in which they did */
+	size_t n_landed, cap_landed;
+};
+
+struct landed {
+	char *name;
+	bool is_dir;
 };
 
 /* --- the destination --- */
@@ -128,9 +139,10 @@ static int run_plan(struct cp *cp, struct image *image, const struct copy_plan *
 	if (err)
 		return cli_fail(cp->self, &d);
 	interrupt_watch(image->source);
-	int status = cp->to_stdout ? copy_to_stdout(cp->self, plan, content)
-				   : copy_run(cp->self, plan, content, &cp->extract, to->fd,
-					      to->text, &cp->lost);
+	const char *name = cp->stream == STDOUT_FILENO ? NULL : cp->typed;
+	int status = cp->stream >= 0 ? copy_to(cp->self, plan, content, cp->stream, name)
+				     : copy_run(cp->self, plan, content, &cp->extract, to->fd,
+						to->text, &cp->lost);
 	interrupt_unwatch();
 	content_free(&content);
 	return say_interrupted(cp->self, status);
@@ -142,13 +154,18 @@ static int fill_and_run(struct cp *cp, struct image *image, struct copy_plan *pl
 	struct diag d = DIAG_INIT;
 	bool is_dir = copy_plan_is_dir(plan, 0);
 	int status = 0;
-	if (cp->to_stdout && is_dir) {
+	if (cp->stream >= 0 && plan->n > 1)
+		(void)fail(&d, ERR_OTHER, -ENOTDIR, "%s: one file at a time goes there", cp->typed);
+	else if (cp->stream >= 0 && is_dir)
 		(void)fail(&d, ERR_OTHER, -EISDIR,
 			   "%s: is a directory; 'imgfs export' writes it as a tar",
 			   plan->entries[0].source);
+	else if (cp->stream >= 0 && !copy_plan_is_regular(plan, 0))
+		(void)fail(&d, ERR_OTHER, -EINVAL, "%s: is not a regular file",
+			   plan->entries[0].source);
+	if (*d.text)
 		return cli_fail(cp->self, &d);
-	}
-	if (!cp->to_stdout)
+	if (cp->stream < 0)
 		status = destination_open(cp, several, is_dir, &to);
 	auto_free char *name = to.name ? xstrndup(to.name, strcspn(to.name, "/")) : NULL;
 	if (!status && name)
@@ -158,6 +175,45 @@ static int fill_and_run(struct cp *cp, struct image *image, struct copy_plan *pl
 		status = run_plan(cp, image, plan, &to);
 	destination_close(&to);
 	return status ? status : listed;
+}
+
+/* What was typed, or what a pattern matches. */
+static int find_paths(const struct cp *cp, const struct index *tree, char *typed,
+		      struct path_list *out)
+{
+	char *words[] = {typed, NULL};
+	if (text_is_pattern(typed))
+		return look_paths(cp->self, tree, words, out);
+	if (!path_list_add(out, typed))
+		return 0;
+	struct diag d = DIAG_INIT;
+	(void)fail(&d, ERR_OTHER, -ENOMEM, "out of memory");
+	return cli_fail(cp->self, &d);
+}
+
+/* Two sources of one name would land on each other; directories are merged. */
+static int add_source(struct cp *cp, struct copy_plan *plan, const char *path)
+{
+	struct diag d = DIAG_INIT;
+	int status = copy_plan_add(cp->self, plan, path, NULL);
+	if (status)
+		return status;
+	struct bytes name = plan->entries[plan->n - 1].name;
+	bool is_dir = copy_plan_is_dir(plan, plan->n - 1);
+	for (size_t i = 0; i < cp->n_landed; i++) {
+		const struct landed *l = &cp->landed[i];
+		if (!bytes_equal_str(name, l->name) || (is_dir && l->is_dir))
+			continue;
+		plan->n--;
+		(void)fail(&d, ERR_OTHER, -EEXIST,
+			   "%s: another source lands as '%s', too; left out", path, l->name);
+		return cli_fail(cp->self, &d);
+	}
+	if (!name.n || !try_grow(&cp->landed, cp->n_landed, &cp->cap_landed, sizeof(*cp->landed)))
+		return 0;
+	cp->landed[cp->n_landed++] =
+		(struct landed){xstrndup((const char *)name.p, name.n), is_dir};
+	return 0;
 }
 
 /* Sources of one image: their paths. */
@@ -170,13 +226,19 @@ static int copy_image(struct cp *cp, const char *reference, char *const *paths, 
 	if (status)
 		return status;
 	plan.tree = ci.image->tree;
+	struct path_list found = {0};
 	for (size_t i = 0; i < n; i++) {
-		int failed = copy_plan_add(cp->self, &plan, paths[i], NULL);
+		int failed = find_paths(cp, plan.tree, paths[i], &found);
+		status = status ? status : failed;
+	}
+	for (size_t i = 0; i < found.n; i++) {
+		int failed = add_source(cp, &plan, found.paths[i]);
 		status = status ? status : failed;
 	}
 	if (plan.n)
-		done = fill_and_run(cp, ci.image, &plan, several);
+		done = fill_and_run(cp, ci.image, &plan, several || found.n > 1);
 	copy_plan_fini(&plan);
+	path_list_fini(&found);
 	cli_close_image(&ci);
 	return interrupt_signal() || !status ? done : status;
 }
@@ -258,21 +320,44 @@ static bool is_in_image(const char *typed)
 	return stat(dir, &st) < 0;
 }
 
+/* A device or a fifo is written to, never replaced. */
+static int stream_open(struct cp *cp)
+{
+	struct stat st;
+	cp->stream = -1;
+	if (!strcmp(cp->typed, "-"))
+		cp->stream = STDOUT_FILENO;
+	else if (!stat(cp->typed, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		cp->stream = open(cp->typed, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+		if (cp->stream < 0)
+			return destination_fail(cp->self, cp->typed, -errno);
+	}
+	return 0;
+}
+
 static int copy_operands(struct cp *cp, char **operands, size_t n)
 {
 	auto_free char **references = xcalloc(n + 1, sizeof(*references));
 	auto_free char **paths = xcalloc(n + 1, sizeof(*paths));
 	cp->typed = operands[n];
-	cp->to_stdout = !strcmp(cp->typed, "-");
 	if (is_in_image(cp->typed))
 		return cli_usage_error(cp->self, "'%s': images are read-only", cp->typed);
 	int status = split_all(cp->self, operands, n, references, paths);
-	if (!status && cp->to_stdout && n > 1)
-		status = cli_usage_error(cp->self, "one file at a time goes to standard output");
+	if (!status)
+		status = stream_open(cp);
+	if (!status && cp->stream >= 0 && n > 1)
+		status = cli_usage_error(cp->self, "one file at a time goes to %s",
+					 cp->stream == STDOUT_FILENO ? "standard output"
+								     : cp->typed);
 	if (!status)
 		status = copy_all(cp, references, paths, n);
+	if (cp->stream > STDERR_FILENO)
+		close(cp->stream);
 	for (size_t i = 0; i < n; i++)
 		free(references[i]);
+	for (size_t i = 0; i < cp->n_landed; i++)
+		free(cp->landed[i].name);
+	free(cp->landed);
 	say_lost(cp);
 	return status;
 }
@@ -339,7 +424,10 @@ const struct command cmd_cp = {
 	.summary = "Copy files and directories out of an image",
 	.details =
 		"Sources land in DEST if that is a directory, otherwise one source lands as DEST. "
-		"Of\n"
+		"PATH\n"
+		"may be a pattern as for 'imgfs ls', in quotes. A DEST that is a device or a fifo "
+		"is\n"
+		"written to. Of\n"
 		"'REF:/' and of a path that ends in '/.' the contents land in DEST. DEST '-' is\n"
 		"standard output, for one file. PATH begins at the first ':/' of the operand\n"
 		"(behind 'oci:').\n"

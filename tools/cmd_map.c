@@ -149,7 +149,7 @@ static int open_image(struct map_command *c, struct cli_image *ci)
 	options.lazy_layers = false;
 	/* What is only looked at needs no trust; what was used is remembered in the store. */
 	if (!c->common.index && !c->common.trust_keys.n && !c->common.trust_file)
-		options.trust.any = true;
+		c->common.trust_index = "any";
 	int status = cli_open_image_with(c->self, &c->common, &options, c->reference, false, ci);
 	if (status)
 		return status;

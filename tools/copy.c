@@ -256,7 +256,7 @@ static bool is_regular(const struct copy *c, uint32_t entry)
 static size_t list_files(struct copy *c, uint32_t *files)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < c->n_order; i++) {
+	for (size_t i = 0; i < c->n_order && !is_stopped(c); i++) {
 		uint32_t entry = c->order[i];
 		if (!is_regular(c, entry) || !may_make(c, entry))
 			continue;
@@ -267,14 +267,14 @@ static size_t list_files(struct copy *c, uint32_t *files)
 	return n;
 }
 
-static void read_failed(struct copy *c, uint32_t entry, err_t err)
+static void read_failed(struct copy *c, const struct read_pipe *pipe, uint32_t entry, err_t err)
 {
 	struct diag d = DIAG_INIT;
 	auto_free char *path = copy_plan_path(c->plan, entry);
 	c->stop |= read_pipe_is_fatal(err);
 	if (err == -EINTR)
 		c->fates[entry] = FAILED;
-	else if (read_pipe_fail(err, path, &d))
+	else if (read_pipe_fail(pipe, err, path, &d))
 		report(c, entry, &d);
 }
 
@@ -294,7 +294,7 @@ static void copy_file(struct copy *c, struct read_pipe *pipe, size_t number, uin
 	if (err)
 		write_failed(c, entry, err);
 	else if (piece.err)
-		read_failed(c, entry, piece.err);
+		read_failed(c, pipe, entry, piece.err);
 	else
 		c->fates[entry] = THERE;
 }
@@ -394,21 +394,30 @@ int copy_run(const struct command *self, const struct copy_plan *plan, struct co
 	return c.status;
 }
 
-/* --- to standard output --- */
+/* --- to a descriptor --- */
 
-static err_t write_zeroes(uint64_t n)
+static err_t write_zeroes(int fd, uint64_t n)
 {
 	static const uint8_t zeroes[64 << 10];
 	err_t err = 0;
 	for (size_t part; n && !err; n -= part) {
 		part = (size_t)min_of(n, (uint64_t)sizeof(zeroes));
-		err = write_all(STDOUT_FILENO, zeroes, part);
+		err = write_all(fd, zeroes, part);
 	}
 	return err;
 }
 
-int copy_to_stdout(const struct command *self, const struct copy_plan *plan,
-		   struct content *content)
+static int write_stopped(const struct command *self, const char *name, err_t err)
+{
+	struct diag d = DIAG_INIT;
+	if (!name)
+		return cli_output_lost(self, 0, err);
+	(void)fail_sys(&d, ERR_OTHER, err, "%s", name);
+	return cli_fail(self, &d);
+}
+
+int copy_to(const struct command *self, const struct copy_plan *plan, struct content *content,
+	    int fd, const char *name)
 {
 	struct read_piece piece = {0};
 	struct diag d = DIAG_INIT;
@@ -418,22 +427,23 @@ int copy_to_stdout(const struct command *self, const struct copy_plan *plan,
 	err_t err = 0;
 	index_inode(plan->tree, row, &inode);
 	/* What is shown on a terminal must not be drawn over. */
-	struct progress *progress = terminal_is(STDOUT_FILENO) ? NULL : progress_begin(self, NULL);
+	struct progress *progress = terminal_is(fd) ? NULL : progress_begin(self, NULL);
 	struct read_pipe *pipe = read_pipe_new(content, plan->tree, &row, 1, progress);
 	while (!err && read_pipe_take(pipe, 0, &piece) && !piece.err) {
-		err = write_zeroes(piece.off - at);
+		err = write_zeroes(fd, piece.off - at);
 		if (!err)
-			err = write_all(STDOUT_FILENO, piece.p, piece.n);
+			err = write_all(fd, piece.p, piece.n);
 		at = piece.off + piece.n;
 	}
 	if (!err && !piece.err)
-		err = write_zeroes(inode.size - at);
+		err = write_zeroes(fd, inode.size - at);
+	if (piece.err)
+		(void)read_pipe_fail(pipe, piece.err, plan->entries[0].source, &d);
 	read_pipe_free(&pipe);
 	progress_end();
 	if (err)
-		return cli_output_lost(self, 0, err);
+		return write_stopped(self, name, err);
 	if (!piece.err || piece.err == -EINTR)
 		return 0;
-	(void)read_pipe_fail(piece.err, plan->entries[0].source, &d);
 	return cli_fail(self, &d);
 }

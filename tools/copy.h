@@ -24,8 +24,9 @@ int copy_run(const struct command *self, const struct copy_plan *plan, struct co
 	     const struct extract_options *options, int base, const char *base_text,
 	     struct extract_lost *lost);
 
-/* copy_to_stdout - the bytes of one file; 0 or an exit status after an error line. */
-int copy_to_stdout(const struct command *self, const struct copy_plan *plan,
-		   struct content *content);
+/* copy_to - the bytes of one regular file, the only entry, to a descriptor; 0 or an exit status
+ * after an error line. @name of what is written to, for messages; NULL: standard output. */
+int copy_to(const struct command *self, const struct copy_plan *plan, struct content *content,
+	    int fd, const char *name);
 
 #endif

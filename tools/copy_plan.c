@@ -29,6 +29,11 @@ bool copy_plan_is_dir(const struct copy_plan *plan, size_t entry)
 	return S_ISDIR(mode_of(plan, plan->entries[entry].row));
 }
 
+bool copy_plan_is_regular(const struct copy_plan *plan, size_t entry)
+{
+	return S_ISREG(mode_of(plan, plan->entries[entry].row));
+}
+
 char *copy_plan_path(const struct copy_plan *plan, size_t entry)
 {
 	const struct copy_entry *e = &plan->entries[entry];

@@ -54,6 +54,8 @@ char *copy_plan_path(const struct copy_plan *plan, size_t entry);
 
 /* copy_plan_is_dir - whether an entry is a directory. */
 bool copy_plan_is_dir(const struct copy_plan *plan, size_t entry);
+/* copy_plan_is_regular - whether an entry is a regular file. */
+bool copy_plan_is_regular(const struct copy_plan *plan, size_t entry);
 
 /* copy_plan_fini - what was borrowed stays. */
 void copy_plan_fini(struct copy_plan *plan);

@@ -294,7 +294,7 @@ static err_t put_data(struct export *x, const struct tar_entry *e)
 	}
 	if (!err && piece.err) {
 		auto_free char *path = xasprintf("/%.*s", (int)e->name.n, (const char *)e->name.p);
-		return read_pipe_fail(piece.err, path, x->d);
+		return read_pipe_fail(x->pipe, piece.err, path, x->d);
 	}
 	if (!err)
 		err = fill_to(x, e, &at, UINT64_MAX);

@@ -22,6 +22,8 @@ struct path_list {
 	size_t n, cap;
 };
 void path_list_fini(struct path_list *l);
+/* path_list_add - append a copy of a path. -ENOMEM. */
+err_t path_list_add(struct path_list *l, const char *path) must_check;
 
 /*
  * look_paths - what was typed, as absolute paths; patterns are replaced by what they match

@@ -36,6 +36,11 @@ static err_t list_add(struct path_list *l, char *path)
 	return 0;
 }
 
+err_t path_list_add(struct path_list *l, const char *path)
+{
+	return list_add(l, xstrdup(path));
+}
+
 static err_t add_here(struct glob *g)
 {
 	return list_add(g->out, xstrndup((const char *)g->path.p, g->path.n));

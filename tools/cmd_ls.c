@@ -187,8 +187,8 @@ static int run(const struct command *self, int argc, char **argv)
 		{'S', NULL, OPT_FLAG, &ls.by_size, NULL, "the largest first"},
 		{'t', NULL, OPT_FLAG, &ls.by_time, NULL, "the newest first"},
 		{'r', "reverse", OPT_FLAG, &ls.reverse, NULL, "in the opposite order"},
-		{0, "color", OPT_STRING, &ls.colour, "WHEN",
-		 "auto (default: on a terminal), always or never"},
+		{0, "color", OPT_STRING, &ls.colour, "auto|always|never",
+		 "colours (auto: on a terminal)"},
 		{0, "json", OPT_FLAG, &common.json, NULL, "an array of objects (tools/JSON.md)"},
 		{0},
 	};
@@ -208,7 +208,7 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command cmd_ls = {
 	.name = "ls",
-	.synopsis = "[-alRhdF1Str] [--color WHEN] [--json] REF [PATH...]",
+	.synopsis = "[-alRhdF1Str] [--color auto|always|never] [--json] REF [PATH...]",
 	.summary = "List directories of an image",
 	.details =
 		"Nothing of the files is fetched. Names are sorted by their bytes, in columns\n"

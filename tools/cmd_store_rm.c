@@ -209,9 +209,10 @@ static int run(const struct command *self, int argc, char **argv)
 		return cli_usage_error(self, "a reference or a digest is missing");
 	rm.quiet = common.quiet;
 	int status = cli_open_store(self, &common, &rm.store);
-	for (; *operands && !status; operands++) {
+	for (bool opened = !status; opened && *operands; operands++) {
 		rm.typed = *operands;
-		status = remove_one(&rm);
+		int failed = remove_one(&rm);
+		status = status ? status : failed;
 	}
 	if (rm.store)
 		store_close(&rm.store);
@@ -227,7 +228,8 @@ const struct command store_rm_command = {
 		"needs. A reference that is one name of several only stops to be one. DIGEST is\n"
 		"that of the manifest, or its first digits (at least 6): the image goes with\n"
 		"all its names. An image that is mounted, or open in another imgfs, is not\n"
-		"touched (exit code 1).",
+		"touched (exit code 1). Of several, one that fails does not keep the others; the\n"
+		"first failure decides the exit code.",
 	.examples = "imgfs store rm docker.io/library/python:3.12\n"
 		    "imgfs store rm 3d2f8a61c0b7",
 	.run = run,

@@ -52,14 +52,21 @@ static void print_json(const struct verify_command *v, const struct verify_count
 	json_put_end(&json);
 }
 
+static void print_count(uint64_t n, const char *what, const char *plural, const char *behind)
+{
+	printf("%" PRIu64 " %s%s%s", n, what, n == 1 ? "" : plural, behind);
+}
+
 static void print_text(const struct verify_command *v, const struct verify_counts *n)
 {
 	char size[FORMAT_TEXT_MAX];
 	if (v->n_shown > SHOWN_MAX)
 		printf("and %" PRIu64 " more\n", v->n_shown - SHOWN_MAX);
-	printf("%" PRIu64 " documents, %" PRIu64 " indexes, %" PRIu64 " chunks and %" PRIu64
-	       " blobs (%s) were read: %s\n",
-	       n->documents, n->indexes, n->chunks, n->blobs, format_size(n->bytes, size),
+	print_count(n->documents, "document", "s", ", ");
+	print_count(n->indexes, "index", "es", ", ");
+	print_count(n->chunks, "chunk", "s", " and ");
+	print_count(n->blobs, "blob", "s", "");
+	printf(" (%s) were read: %s\n", format_size(n->bytes, size),
 	       n->bad ? "not all are right" : "all are right");
 }
 
@@ -85,9 +92,10 @@ static int verify(struct verify_command *v, struct store *store, bool quiet)
 	if (!n.bad || v->options.repair)
 		return 0;
 	(void)fail(&d, ERR_INTEGRITY, -EBADMSG,
-		   "%" PRIu64 " things in the store are wrong; --repair removes them, and they are "
-		   "fetched again",
-		   n.bad);
+		   "%" PRIu64 " thing%s in the store %s wrong; --repair removes %s, and %s fetched "
+		   "again",
+		   n.bad, n.bad == 1 ? "" : "s", n.bad == 1 ? "is" : "are",
+		   n.bad == 1 ? "it" : "them", n.bad == 1 ? "it is" : "they are");
 	return cli_fail(v->self, &d);
 }
 

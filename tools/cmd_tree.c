@@ -217,8 +217,8 @@ static int run(const struct command *self, int argc, char **argv)
 		{'h', NULL, OPT_FLAG, &t.human, NULL, "sizes as 1.5K, 12M (powers of 1024)"},
 		{0, "du", OPT_FLAG, &t.sums, NULL,
 		 "of directories, the sizes of all files below (links count each time)"},
-		{0, "color", OPT_STRING, &colour, "WHEN",
-		 "auto (default: on a terminal), always or never"},
+		{0, "color", OPT_STRING, &colour, "auto|always|never",
+		 "colours (auto: on a terminal)"},
 		{0},
 	};
 	int n = cli_parse(self, argc, argv, rows, &common, &operands);
@@ -248,7 +248,7 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command cmd_tree = {
 	.name = "tree",
-	.synopsis = "[-adsh] [-L N] [--du] [--color WHEN] REF [PATH...]",
+	.synopsis = "[-adsh] [-L N] [--du] [--color auto|always|never] REF [PATH...]",
 	.summary = "Draw the directories of an image as a tree",
 	.details =
 		"Nothing of the files is fetched. Names stand in bytewise order; control\n"

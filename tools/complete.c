@@ -8,6 +8,7 @@
  *   OS/ARCH         usual platforms                                    operand: where something is
  *   LIST            words that the details list                        mounted
  *                   behind "(-o "                      off|idle|full   these words
+ *   DIGEST          as an operand, of images of the store
  *   COMMAND, ARGUMENT: in the image; options behind the operand before are not ours
  *
  * "[ ]", "..." and "|" mean what they mean to people.
@@ -104,6 +105,22 @@ static void put_listed(struct line *line, const char *marker, bool dashes)
 	}
 }
 
+/* The argument that the details give a name with a dash, "-user, -group NAME"; NULL: none. Two
+ * blanks part it from the next. The caller frees. */
+static char *listed_argument(const struct line *line, const char *name)
+{
+	const char *at = line->d->self->details;
+	auto_free char *wanted = xasprintf(" %s", name);
+	while (at && (at = strstr(at, wanted))) {
+		at += strlen(wanted);
+		while (at[0] == ',' && at[1] == ' ' && at[2] == '-')
+			at += 2 + strcspn(at + 2, ", \n");
+		if (at[0] == ' ' && !strchr(" -\n", at[1]))
+			return xstrndup(at + 1, strcspn(at + 1, ", \n"));
+	}
+	return NULL;
+}
+
 /* "-o a,b": the last word of the list. */
 static void complete_list(struct line *line)
 {
@@ -141,8 +158,10 @@ static void complete_image_file(struct line *line)
 	c->fixed = fixed;
 }
 
-/* One word of a synopsis or of an option's argument. first: it is the first operand. */
-static void complete_kind(struct line *line, const char *word, size_t n, bool first)
+enum place { FIRST_OPERAND, LATER_OPERAND, ARGUMENT };
+
+/* One word of a synopsis or of an option's argument. */
+static void complete_kind(struct line *line, const char *word, size_t n, enum place place)
 {
 	struct completion *c = &line->out;
 	if (word_is(word, n, "REF"))
@@ -152,9 +171,11 @@ static void complete_kind(struct line *line, const char *word, size_t n, bool fi
 	else if (word_is(word, n, "PATH") || word_is(word, n, "COMMAND") ||
 		 word_is(word, n, "ARGUMENT"))
 		complete_image_path(line);
+	else if (word_is(word, n, "DIGEST") && place != ARGUMENT)
+		complete_digests(c, &line->common);
 	else if (word_is(word, n, "oci:DIR"))
 		complete_references(c, &line->common, "");
-	else if (word_is(word, n, "DIR") && first)
+	else if (word_is(word, n, "DIR") && place == FIRST_OPERAND)
 		complete_mounts(c); /* what is mounted there is what the command is about */
 	else if (word_is(word, n, "DIR"))
 		c->files = c->files == SHELL_FILES ? SHELL_FILES : SHELL_DIRECTORIES;
@@ -169,14 +190,25 @@ static void complete_kind(struct line *line, const char *word, size_t n, bool fi
 }
 
 /* "REF|FILE" */
-static void complete_kinds(struct line *line, const char *kinds, bool first)
+static void complete_kinds(struct line *line, const char *kinds, enum place place)
 {
 	while (*kinds) {
 		size_t n = strcspn(kinds, "|");
 		if (n)
-			complete_kind(line, kinds, n, first);
+			complete_kind(line, kinds, n, place);
 		kinds += n + (kinds[n] == '|');
 	}
+}
+
+/* Behind a test of find(1): whether there was one that takes something. */
+static bool complete_test(struct line *line)
+{
+	const char *name = line->n - 2 >= line->at ? line->words[line->n - 2] : "";
+	auto_free char *kinds =
+		name[0] == '-' && name[1] > '-' ? listed_argument(line, name) : NULL;
+	if (kinds)
+		complete_kinds(line, kinds, ARGUMENT);
+	return kinds != NULL;
 }
 
 /* ---- the synopsis ---- */
@@ -259,7 +291,8 @@ static void complete_operand(struct line *line)
 		bool here = i == k || s->operands[i].repeats || behind_repeated;
 		behind_repeated = behind_repeated || s->operands[i].repeats;
 		if (here)
-			complete_kinds(line, s->operands[i].kinds, k == 0);
+			complete_kinds(line, s->operands[i].kinds,
+				       k == 0 ? FIRST_OPERAND : LATER_OPERAND);
 	}
 }
 
@@ -333,7 +366,7 @@ static void complete_value_behind_equals(struct line *line)
 		return;
 	auto_free char *before = xstrndup(c->typed, (size_t)(equals + 1 - c->typed));
 	c->fixed = before;
-	complete_kinds(line, row->arg_name, false);
+	complete_kinds(line, row->arg_name, ARGUMENT);
 	c->fixed = "";
 	line->out.before_files = (size_t)(equals + 1 - c->typed);
 }
@@ -380,7 +413,9 @@ static void complete_command(void *arg, const struct description *d)
 	const struct option_row *pending = take_words(line);
 	const char *typed = line->out.typed;
 	if (pending && pending->arg_name) {
-		complete_kinds(line, pending->arg_name, false);
+		complete_kinds(line, pending->arg_name, ARGUMENT);
+	} else if (!line->options_ended && complete_test(line)) {
+		return;
 	} else if (!line->options_ended && !strncmp(typed, "--", 2) && strchr(typed, '=')) {
 		complete_value_behind_equals(line);
 	} else if (!line->options_ended && typed[0] == '-') {

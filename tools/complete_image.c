@@ -4,6 +4,7 @@
  */
 #include "tools/complete_image.h"
 
+#include "fetch/catalog.h"
 #include "fetch/layout.h"
 #include "fs/mounts.h"
 #include "tools/conf.h"
@@ -13,6 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define SHORT_DIGITS 12 /* of a digest, as `imgfs store ls` shows it */
 
 /* ---- sorted texts ---- */
 
@@ -159,6 +162,34 @@ void complete_references(struct completion *c, const struct common_options *comm
 		completion_put(c, "oci:", "an OCI layout on disk");
 	else
 		complete_layouts(c, suffix);
+	store_close(&store);
+	conf_free(&conf);
+}
+
+/* ---- digests ---- */
+
+static void put_digest(struct completion *c, const struct catalog_image *image)
+{
+	char text[DIGEST_TEXT_MAX];
+	digest_text(&image->digest, text);
+	char *hex = strchr(text, ':') + 1;
+	hex[SHORT_DIGITS] = '\0';
+	completion_put(c, *completion_part(c) == 's' ? text : hex,
+		       image->n_names ? image->names[0] : NULL);
+}
+
+void complete_digests(struct completion *c, const struct common_options *common)
+{
+	struct common_options in_force;
+	struct conf *conf = settle(common, NULL, &in_force);
+	struct store *store = open_existing(&in_force);
+	struct catalog catalog;
+	struct diag d = DIAG_INIT;
+	if (store && !catalog_load(store, &catalog, &d)) {
+		for (size_t i = 0; i < catalog.n_images; i++)
+			put_digest(c, &catalog.images[i]);
+		catalog_fini(&catalog);
+	}
 	store_close(&store);
 	conf_free(&conf);
 }

@@ -16,6 +16,10 @@
 void complete_references(struct completion *c, const struct common_options *common,
 			 const char *suffix);
 
+/* complete_digests - of the images of the store, as few digits as `imgfs store ls` shows; with
+ * "sha256:" for who begins so. Cost: reads every document of the store. */
+void complete_digests(struct completion *c, const struct common_options *common);
+
 /*
  * complete_paths - files of an image whose tree is in the store
  * The part that is completed is a path; directories end in "/". Names with a dot in front are for

@@ -122,15 +122,31 @@ static void put_type_letter(const struct put *p)
 	fputc(letters[(p->c->inode.mode & S_IFMT) >> 12], p->out);
 }
 
+/* The words of stat(1), which are not ours: it tells empty files from others. */
 static void put_type_name(const struct put *p)
 {
-	fputs(format_type(p->c->inode.mode), p->out);
+	static const char *const names[16] = {
+		[S_IFIFO >> 12] = "fifo",	  [S_IFCHR >> 12] = "character special file",
+		[S_IFDIR >> 12] = "directory",	  [S_IFBLK >> 12] = "block special file",
+		[S_IFREG >> 12] = "regular file", [S_IFLNK >> 12] = "symbolic link",
+		[S_IFSOCK >> 12] = "socket"};
+	const char *name = names[(p->c->inode.mode & S_IFMT) >> 12];
+	bool empty = S_ISREG(p->c->inode.mode) && !p->c->inode.size;
+	fputs(empty ? "regular empty file" : name ? name : "weird file", p->out);
 }
 
 static void put_time(const struct put *p)
 {
 	char text[FORMAT_TEXT_MAX];
 	fputs(format_time(p->c->inode.mtime, p->c->inode.mtime_ns, text), p->out);
+}
+
+/* The time zone as an offset, as stat(1) has it. */
+static void put_time_offset(const struct put *p)
+{
+	char text[FORMAT_TEXT_MAX];
+	format_time(p->c->inode.mtime, p->c->inode.mtime_ns, text);
+	fprintf(p->out, "%.*s +0000", (int)strcspn(text, "U") - 1, text);
 }
 
 static void put_seconds(const struct put *p)
@@ -204,7 +220,7 @@ static const struct directive stat_table[] = {
 	{'a', put_mode, NULL},	    {'A', put_mode_text, NULL}, {'f', put_raw_mode, NULL},
 	{'F', put_type_name, NULL}, {'u', put_uid, NULL},	{'g', put_gid, NULL},
 	{'U', put_uid, NULL},	    {'G', put_gid, NULL},	{'h', put_links, NULL},
-	{'i', put_row, NULL},	    {'Y', put_seconds, NULL},	{'y', put_time, NULL},
+	{'i', put_row, NULL},	    {'Y', put_seconds, NULL},	{'y', put_time_offset, NULL},
 	{'t', put_major, NULL},	    {'T', put_minor, NULL},	{0},
 };
 

@@ -75,6 +75,7 @@ static void show(struct doctor *doc, enum doctor_level level, const char *name, 
 		 const char *hint)
 {
 	doc->failed |= level == DOCTOR_FAIL;
+	doc->failed_more |= level == DOCTOR_FAIL && !doc->mounts_only;
 	doc->n_warnings += level == DOCTOR_WARN;
 	if (doc->json)
 		print_json(doc->json, level, name, text, hint);

@@ -12,15 +12,16 @@
 
 enum doctor_level {
 	DOCTOR_OK,
-	DOCTOR_WARN, /* mounting works without it */
-	DOCTOR_FAIL, /* mounting does not work, or, with a reference, not this one */
+	DOCTOR_WARN, /* images can be mounted without it, if not all that there are */
+	DOCTOR_FAIL, /* they can not, or not from registries, or, with a reference, not this one */
 };
 
 struct doctor {
 	struct common_options common; /* the command line's and imgfs.conf's */
 	bool is_root;
-	bool quiet; /* only what is not well */
-	bool failed;
+	bool quiet;		  /* only what is not well */
+	bool mounts_only;	  /* what is looked at now matters to mounts alone */
+	bool failed, failed_more; /* anything; and not a mount alone */
 	unsigned n_warnings;
 	struct json_out *json; /* NULL: text */
 	bool colours;

@@ -132,57 +132,128 @@ static void check_room(struct doctor *doc, const char *dir)
 		"%s free for the store", format_size(room, size));
 }
 
+/* "/a/b" to "/a", "/a" to "/", "a" to ".". */
+static void cut_last_name(char **path)
+{
+	const char *slash = strrchr(*path, '/');
+	auto_free char *whole = *path;
+	*path = !slash		 ? xstrdup(".")
+		: slash == whole ? xstrdup("/")
+				 : xstrndup(whole, (size_t)(slash - whole));
+}
+
+/* The nearest directory at or above a path that is there; the caller frees. */
+static char *existing_above(const char *path)
+{
+	char *at = xstrdup(path);
+	while (access(at, F_OK) && errno == ENOENT && strcmp(at, "."))
+		cut_last_name(&at);
+	return at;
+}
+
+/* Tried, since permissions do not tell of everything: nobody makes a directory in /proc. */
+static err_t try_directory(const char *above)
+{
+	auto_free char *path = xasprintf("%s/.imgfs-doctor-XXXXXX", above);
+	if (!mkdtemp(path))
+		return -errno;
+	return rmdir(path) ? -errno : 0;
+}
+
+/* @above  the directory, or the one that it will be made in */
+static void check_store_dir(struct doctor *doc, const char *dir, const char *above, bool is_there)
+{
+	const char *later = is_there ? "" : "; it is made when it is first used";
+	const char *what;
+	struct statfs figures = {0};
+	(void)statfs(above, &figures);
+	err_t err = try_file(above, &what);
+	if (err)
+		doctor_say(doc, DOCTOR_WARN, "store",
+			   "what is fetched is not kept; name another directory with --store",
+			   "%s: %s: %s", above, what, strerror(-err));
+	else if (is_remote((long)figures.f_type))
+		doctor_say(doc, DOCTOR_WARN, "store",
+			   "a local disk is faster, and a store is not for two machines at once",
+			   "%s lies on %s%s", dir, filesystem_name((long)figures.f_type), later);
+	else
+		doctor_say(doc, DOCTOR_OK, "store", NULL, "%s, on %s%s", dir,
+			   filesystem_name((long)figures.f_type), later);
+	check_room(doc, above);
+}
+
+/* Looking makes none. */
+static void check_store_to_be(struct doctor *doc, const char *dir)
+{
+	auto_free char *above = existing_above(dir);
+	err_t err = try_directory(above);
+	if (err)
+		doctor_say(doc, DOCTOR_FAIL, "store",
+			   "name another directory with --store, or store = in imgfs.conf",
+			   "%s can not be made: no directory can be made in %s: %s", dir, above,
+			   strerror(-err));
+	else
+		check_store_dir(doc, dir, above, false);
+}
+
+/* The one thing that keeps a directory of ours from being a store. */
+static bool is_ours_but_open(const char *dir)
+{
+	struct stat st;
+	return !lstat(dir, &st) && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+	       (st.st_mode & 077);
+}
+
+static void fail_store(struct doctor *doc, const char *dir, const struct diag *d)
+{
+	auto_free char *version = xasprintf("%s/v1", dir);
+	const char *open = is_ours_but_open(dir) ? dir : is_ours_but_open(version) ? version : NULL;
+	auto_free char *hint = open ? xasprintf("chmod 700 %s", open) : NULL;
+	doctor_error(doc, DOCTOR_FAIL, "store", d,
+		     hint ? hint : "name another directory with --store, or store = in imgfs.conf");
+}
+
 static void check_store(struct doctor *doc)
 {
 	struct diag d = DIAG_INIT;
 	struct store *store = NULL;
-	const char *what;
-	if (store_open(doc->common.store, &store, &d)) {
-		doctor_error(doc, DOCTOR_FAIL, "store", &d,
-			     "name another directory with --store, or store = in imgfs.conf");
-		return;
-	}
-	const char *dir = store_dir(store);
-	struct statfs figures = {0};
-	(void)statfs(dir, &figures);
-	err_t err = try_file(dir, &what);
-	if (err)
-		doctor_say(doc, DOCTOR_WARN, "store",
-			   "what is fetched is not kept; name another directory with --store",
-			   "%s: %s: %s", dir, what, strerror(-err));
-	else if (is_remote((long)figures.f_type))
-		doctor_say(doc, DOCTOR_WARN, "store",
-			   "a local disk is faster, and a store is not for two machines at once",
-			   "%s lies on %s", dir, filesystem_name((long)figures.f_type));
+	const char *named = doc->common.store;
+	auto_free char *dir = named && *named ? xstrdup(named) : store_default_dir(&d);
+	err_t err = dir ? store_open_there(dir, &store, &d) : -EINVAL;
+	if (!err)
+		check_store_dir(doc, store_dir(store), store_dir(store), true);
+	else if (dir && err == -ENOENT)
+		check_store_to_be(doc, dir);
 	else
-		doctor_say(doc, DOCTOR_OK, "store", NULL, "%s, on %s", dir,
-			   filesystem_name((long)figures.f_type));
-	check_room(doc, dir);
+		fail_store(doc, dir ? dir : "", &d);
 	store_close(&store);
 }
 
 /* ---- mounts ---- */
 
-/* The folder, or where it will be made. */
+/* The directory, or the place for it: only the last names of its path are made. */
 static void check_runtime_dir(struct doctor *doc)
 {
 	auto_free char *path = mounts_runtime_dir();
 	auto_free char *above = xstrdup(path);
 	struct mount_list list = {0};
 	struct diag d = DIAG_INIT;
-	struct stat st;
-	*strrchr(above, '/') = '\0';
+	err_t err;
+	if (access(path, F_OK))
+		cut_last_name(&above);
+	doc->mounts_only = true;
 	if (mounts_list(&list, &d))
 		doctor_error(doc, DOCTOR_FAIL, "runtime directory", &d,
 			     "make it a directory of yours with mode 0700, or set "
 			     "$IMGFS_RUNTIME_DIR");
-	else if (stat(path, &st) && access(*above ? above : "/", W_OK))
+	else if ((err = try_directory(above)))
 		doctor_say(doc, DOCTOR_FAIL, "runtime directory",
 			   "log in so that there is one (pam_systemd), or set $IMGFS_RUNTIME_DIR",
-			   "%s can not be made: %s: %s", path, above, strerror(errno));
+			   "%s: no directory can be made in %s: %s", path, above, strerror(-err));
 	else
 		doctor_say(doc, DOCTOR_OK, "runtime directory", NULL, "%s, %zu live mount%s", path,
 			   list.n, list.n == 1 ? "" : "s");
+	doc->mounts_only = false;
 	mount_list_fini(&list);
 }
 

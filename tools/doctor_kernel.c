@@ -164,6 +164,7 @@ static void check_mount(struct doctor *doc)
 
 void doctor_kernel(struct doctor *doc)
 {
+	doc->mounts_only = true;
 	check_kernel(doc);
 	bool device = check_device(doc);
 	bool helper = check_fusermount(doc);
@@ -172,4 +173,5 @@ void doctor_kernel(struct doctor *doc)
 	check_time_limit(doc);
 	if (device && helper && mtab)
 		check_mount(doc);
+	doc->mounts_only = false;
 }

@@ -10,26 +10,32 @@
 
 /* ---- certificates ---- */
 
+/* One certificate that it can not read keeps libcurl from taking any of the file. */
 static void check_certificates(struct doctor *doc)
 {
-	static const char hint[] = "as root: apt install ca-certificates; or name a bundle in "
-				   "$SSL_CERT_FILE";
+	const char *named = getenv("SSL_CERT_FILE");
+	const char *hint = named && *named
+				   ? "correct or unset $SSL_CERT_FILE: it names certificates in PEM"
+				   : "as root: apt install ca-certificates; or name a bundle in "
+				     "$SSL_CERT_FILE";
 	struct http_authorities a;
 	http_authorities_load(&a);
-	bool any = a.n || a.n_dir;
-	if (a.err && a.err != -ENOENT)
-		doctor_say(doc, any ? DOCTOR_WARN : DOCTOR_FAIL, "certificates", hint, "%s: %s",
-			   a.file, strerror(-a.err));
-	else if (!any)
+	if (a.err)
+		doctor_say(doc, DOCTOR_FAIL, "certificates", hint,
+			   "%s: %s: every https registry will be refused", a.file,
+			   strerror(-a.err));
+	else if (a.n_bad)
+		doctor_say(doc, DOCTOR_FAIL, "certificates", hint,
+			   "%s: %zu of %zu certificates can not be read: every https registry "
+			   "will be refused",
+			   a.file, a.n_bad, a.n + a.n_bad);
+	else if (a.file ? !a.n : !a.n_dir)
 		doctor_say(doc, DOCTOR_FAIL, "certificates", hint,
 			   "no authority is known (%s): every https registry will be refused",
 			   a.file ? a.file : "no bundle is built in");
-	else if (a.n_bad)
-		doctor_say(doc, DOCTOR_WARN, "certificates", "make the bundle again",
-			   "%s: %zu certificates, %zu more can not be read", a.file, a.n, a.n_bad);
 	else
-		doctor_say(doc, DOCTOR_OK, "certificates", NULL, "%zu in %s", a.n ? a.n : a.n_dir,
-			   a.n ? a.file : a.dir);
+		doctor_say(doc, DOCTOR_OK, "certificates", NULL, "%zu in %s",
+			   a.file ? a.n : a.n_dir, a.file ? a.file : a.dir);
 	doctor_say(doc, DOCTOR_OK, "TLS library", NULL, "%s", a.library);
 	http_authorities_fini(&a);
 }
@@ -54,6 +60,11 @@ static void check_helper(struct doctor *doc, const char *name, const char *sourc
 			   "%s names '%s', and there is no such program in $PATH", source, program);
 }
 
+/* It is read only where a registry asks. */
+static const char without_login[] =
+	"no image comes from a registry that asks for a login, as Docker "
+	"Hub does for public ones: name another file, or correct it";
+
 static void show_source(void *arg, const struct credential_source *source)
 {
 	struct survey *s = arg;
@@ -63,13 +74,14 @@ static void show_source(void *arg, const struct credential_source *source)
 		return;
 	s->n++;
 	if (source->err == -EINVAL)
-		doctor_say(doc, s->named ? DOCTOR_FAIL : DOCTOR_WARN, "credentials",
-			   "it is passed over; log in again, or correct it", "%s is no JSON object",
-			   source->name);
+		doctor_say(doc, DOCTOR_WARN, "credentials",
+			   s->named ? without_login
+				    : "it is passed over; log in again, or correct it",
+			   "%s is no JSON object", source->name);
 	else if (source->err)
-		doctor_say(doc, s->named ? DOCTOR_FAIL : DOCTOR_WARN, "credentials",
-			   "name a file that can be read", "%s: %s", source->name,
-			   strerror(-source->err));
+		doctor_say(doc, DOCTOR_WARN, "credentials",
+			   s->named ? without_login : "name a file that can be read", "%s: %s",
+			   source->name, strerror(-source->err));
 	else if (source->open_to_others)
 		doctor_say(doc, DOCTOR_WARN, "credentials", chmod_hint,
 			   "%s can be read by others (%zu logins)", source->name, source->n_logins);

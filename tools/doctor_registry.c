@@ -5,6 +5,7 @@
 #include "tools/doctor.h"
 
 #include "fetch/credentials.h"
+#include "fetch/layout.h"
 #include "fetch/log.h"
 #include "fetch/registry_probe.h"
 
@@ -20,6 +21,7 @@ struct way {
 	struct source *source;
 	struct manifest manifest; /* of the platform, once it is known */
 	struct digest digest;
+	bool asks_login; /* the registry, for anything at all */
 };
 
 /* ---- to the registry ---- */
@@ -94,6 +96,7 @@ static bool check_protocol(struct way *w)
 			   hello.scheme ? hello.scheme : "",
 			   hello.scheme && hello.realm ? ", " : "",
 			   hello.scheme && hello.realm ? hello.realm : "");
+	w->asks_login = hello.scheme != NULL;
 	registry_hello_fini(&hello);
 	return true;
 }
@@ -103,8 +106,9 @@ static bool check_login(struct way *w)
 	struct credential c;
 	struct diag d = DIAG_INIT;
 	if (credentials_find(w->options.authfile, w->ref.host, w->ref.repo, &c, &d)) {
-		doctor_error(w->doc, DOCTOR_FAIL, "login", &d, "name another file");
-		return false;
+		doctor_error(w->doc, w->asks_login ? DOCTOR_FAIL : DOCTOR_WARN, "login", &d,
+			     "name another file");
+		return !w->asks_login;
 	}
 	if (credential_is_empty(&c))
 		doctor_say(w->doc, DOCTOR_OK, "login", NULL, "none for %s: asked as anybody",
@@ -170,23 +174,29 @@ static err_t find_manifest(struct way *w, const struct platform *wanted, struct 
 	return err;
 }
 
+/* The manifest of the platform that was asked for, out of what the reference names. */
+static err_t choose_platform(struct way *w, struct document *doc, struct platform *wanted,
+			     struct diag *d)
+{
+	err_t err = 0;
+	platform_host(wanted);
+	if (w->doc->common.platform)
+		err = platform_parse(w->doc->common.platform, wanted, d);
+	return err ? err : find_manifest(w, wanted, doc, d);
+}
+
 static bool check_platform(struct way *w, struct document *doc)
 {
 	struct platform wanted;
 	struct diag d = DIAG_INIT;
 	char text[100];
-	err_t err = 0;
-	platform_host(&wanted);
-	if (w->doc->common.platform)
-		err = platform_parse(w->doc->common.platform, &wanted, &d);
-	if (!err)
-		err = find_manifest(w, &wanted, doc, &d);
+	err_t err = choose_platform(w, doc, &wanted, &d);
 	if (err)
 		doctor_error(w->doc, DOCTOR_FAIL, "platform", &d, "choose another with --platform");
 	else
 		doctor_say(w->doc, DOCTOR_OK, "platform", NULL,
-			   "there is an image for %s, %zu layers", platform_text(&wanted, text),
-			   w->manifest.n_layers);
+			   "there is an image for %s, %zu layer%s", platform_text(&wanted, text),
+			   w->manifest.n_layers, w->manifest.n_layers == 1 ? "" : "s");
 	return !err;
 }
 
@@ -284,25 +294,27 @@ static void walk(struct way *w)
 	source_free(&w->source);
 }
 
+/* Without a store: a look makes none. */
 static void check_layout(struct way *w)
 {
-	struct image_options options = image_options_of(&w->doc->common);
+	const struct digest *named = w->ref.digest.alg ? &w->ref.digest : NULL;
+	struct document doc = {0};
+	struct platform wanted;
 	struct diag d = DIAG_INIT;
-	struct store *store = NULL;
-	struct image *image = NULL;
-	err_t err = store_open(w->doc->common.store, &store, &d);
-	if (err)
-		return; /* said before */
-	err = image_open(store, w->reference, &options, &image, &d);
+	err_t err = layout_source_new(&w->ref, &w->source, &d);
+	if (!err)
+		err = source_manifest(w->source, &w->ref, named, &doc, &d);
+	if (!err)
+		err = choose_platform(w, &doc, &wanted, &d);
 	if (err)
 		doctor_error(w->doc, DOCTOR_FAIL, "layout", &d,
 			     "check the path, the name, --platform");
 	else
-		doctor_say(w->doc, DOCTOR_OK, "layout", NULL, "%s, %zu layers", w->reference,
-			   image->manifest.n_layers);
-	if (image)
-		image_close(&image);
-	store_close(&store);
+		doctor_say(w->doc, DOCTOR_OK, "layout", NULL, "%s, %zu layer%s", w->reference,
+			   w->manifest.n_layers, w->manifest.n_layers == 1 ? "" : "s");
+	document_fini(&doc);
+	manifest_fini(&w->manifest);
+	source_free(&w->source);
 }
 
 void doctor_reference(struct doctor *doc, const char *reference)

@@ -112,7 +112,9 @@ def test_no_device(root):
     rows = root.finds("fail", "fuse device", "/dev/fuse: No such file", "modprobe fuse", "--device /dev/fuse", before=changed(NO_DEVICE))
     assert "mounting" not in levels(rows)
     done = root.run(before=changed(NO_DEVICE))
-    assert done.returncode == 1 and done.stdout.splitlines()[-1] == "lines with 'fail' keep imgfs from working"
+    assert done.returncode == 1 and done.stdout.splitlines()[-1] == "images can not be mounted here; commands that mount nothing work"
+    done = root.run(before=changed(NO_DEVICE), env={"SSL_CERT_FILE": "/nonexistent"})
+    assert done.returncode == 1 and done.stdout.splitlines()[-1] == "lines with 'fail' say what does not work here"
 
 
 @pytest.mark.root
@@ -175,7 +177,17 @@ def test_store(anybody, scratch):
     anybody.finds("fail", "store", os.fspath(scratch / "file"), "--store", arguments=["--store", scratch / "file"])
     (scratch / "open").mkdir(mode=0o777)
     (scratch / "open").chmod(0o777)
-    anybody.finds("fail", "store", "chmod 700", arguments=["--store", scratch / "open"])
+    anybody.finds("fail", "store", f"chmod 700 {scratch}/open", arguments=["--store", scratch / "open"])
+
+
+def test_store_that_is_not_there_is_not_made(anybody, image, scratch):
+    store = scratch / "a" / "b" / "store"
+    anybody.finds("ok", "store", f"{store}, on ", "made when it is first used", arguments=["--store", store])
+    anybody.finds("ok", "layout", "layers", arguments=["--store", store, image])
+    (scratch / "empty").mkdir(mode=0o700)
+    anybody.finds("ok", "store", "made when it is first used", arguments=["--store", scratch / "empty"])
+    assert not os.path.exists(scratch / "a") and not os.listdir(scratch / "empty")
+    anybody.finds("fail", "store", "can not be made", "in /proc", arguments=["--store", "/proc/x/store"])
 
 
 @pytest.mark.root
@@ -184,6 +196,8 @@ def test_store_on_a_small_or_read_only_disk(root, scratch):
     disk.mkdir()
     run("mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "none", disk)
     try:
+        for made in ("v1", "v1/tmp"):
+            (disk / made).mkdir(mode=0o700)
         rows = root.finds("ok", "store", "on tmpfs", arguments=["--store", disk])
         assert levels(rows)["room"] == "warn"
         run("mount", "-o", "remount,ro", disk)
@@ -196,6 +210,10 @@ def test_runtime_directory(anybody, scratch):
     (scratch / "theirs").mkdir()
     (scratch / "theirs").chmod(0o755)
     anybody.finds("fail", "runtime directory", os.fspath(scratch / "theirs"), "0700", env={"IMGFS_RUNTIME_DIR": os.fspath(scratch / "theirs")})
+    for place in ("/proc/x", f"{scratch}/no/where"):
+        anybody.finds("fail", "runtime directory", f"{place}: no directory can be made", env={"IMGFS_RUNTIME_DIR": place})
+    anybody.finds("ok", "runtime directory", f"{scratch}/new, 0 live mounts", env={"IMGFS_RUNTIME_DIR": f"{scratch}/new"})
+    assert not os.path.exists(scratch / "new")
 
 
 def test_broken_settings(anybody):
@@ -215,10 +233,12 @@ def test_certificates(anybody, scratch):
     empty = scratch / "empty.pem"
     empty.write_text("")
     only = {"SSL_CERT_FILE": os.fspath(empty), "SSL_CERT_DIR": os.fspath(scratch)}
-    anybody.finds("fail", "certificates", "no authority is known", "ca-certificates", env=only)
-    anybody.finds("fail", "certificates", "no authority is known", env={**only, "SSL_CERT_FILE": "/nonexistent"})
+    anybody.finds("fail", "certificates", "no authority is known", "unset $SSL_CERT_FILE", env=only)
+    anybody.finds("fail", "certificates", "/nonexistent: No such file", "$SSL_CERT_FILE", env={"SSL_CERT_FILE": "/nonexistent"})
+    empty.write_text("no certificate")
+    anybody.finds("fail", "certificates", "no authority is known", env={"SSL_CERT_FILE": os.fspath(empty)})
     empty.write_text("-----BEGIN CERTIFICATE-----\nbm8gY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n")
-    anybody.finds("fail", "certificates", "no authority is known", env=only)
+    anybody.finds("fail", "certificates", "1 of 1 certificates can not be read", env={"SSL_CERT_FILE": os.fspath(empty)})
     system = "/etc/ssl/certs/ca-certificates.crt"
     if os.path.exists(system):
         count = run("grep", "-c", "BEGIN CERT", system).stdout.strip()
@@ -248,8 +268,41 @@ def test_credentials(anybody, scratch):
     anybody.finds("warn", "credentials", "can be read by others", "chmod 600")
     login.write_text("{")
     anybody.finds("warn", "credentials", f"{login} is no JSON object")
-    anybody.finds("fail", "credentials", "/nonexistent: No such file", env={"REGISTRY_AUTH_FILE": "/nonexistent"})
-    anybody.finds("fail", "credentials", f"{login} is no JSON", arguments=["--authfile", login])
+    anybody.finds("warn", "credentials", "/nonexistent: No such file", "asks for a login", env={"REGISTRY_AUTH_FILE": "/nonexistent"})
+    anybody.finds("warn", "credentials", f"{login} is no JSON", "asks for a login", arguments=["--authfile", login])
+
+
+def test_certificates_are_believed_as_the_client_does(anybody, registry_tls, image, scratch):
+    """What doctor calls broken is what keeps `ls` from working, and the other way round."""
+    reference = registry_tls.push(image[4:], "bundles")
+    login = scratch / "login.json"
+    login.write_text(json.dumps({"auths": {registry_tls.host: {"auth": base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}}}))
+    with open(registry_tls.ca, encoding="ascii") as file:
+        good = file.read()
+    bad = "-----BEGIN CERTIFICATE-----\nbm8gY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n"
+    bundle = scratch / "bundle.pem"
+    for text, works in ((good, True), (good + good, True), (good + bad, False), (bad + good, False), ("text", False), ("", False)):
+        bundle.write_text(text)
+        env = {"SSL_CERT_FILE": os.fspath(bundle)}
+        anybody.finds("ok" if works else "fail", "certificates", os.fspath(bundle), env=env)
+        done = run(BINARY, "ls", "--authfile", login, reference, check=False, timeout=60 * SLOWER, env=anybody.environment(**env))
+        assert (done.returncode == 0) == works, (text, done.stderr)
+        if works:
+            shutil.rmtree(anybody.home / "store")
+
+
+def test_broken_login_file(anybody, fake, scratch):
+    """It is in the way of a registry that asks for a login, and only there."""
+    (scratch / "broken").write_text("{")
+    env = {"REGISTRY_AUTH_FILE": os.fspath(scratch / "broken")}
+    rows = anybody.finds("warn", "login", arguments=[fake.reference()], env=env)
+    assert steps(rows) == STEPS and levels(rows)["credentials"] == "warn"
+    assert run(BINARY, "ls", fake.reference(), env=anybody.environment(**env), timeout=60 * SLOWER).stdout
+    fake.tokens = Tokens()
+    shutil.rmtree(anybody.home / "store")
+    rows = anybody.finds("fail", "login", arguments=[fake.reference()], env=env)
+    assert steps(rows) == STEPS[:5]
+    assert run(BINARY, "ls", fake.reference(), env=anybody.environment(**env), check=False, timeout=60 * SLOWER).returncode != 0
 
 
 @pytest.mark.root

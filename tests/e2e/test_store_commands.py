@@ -16,6 +16,7 @@ import images
 import imgfs as program
 from processes import run
 from registry import Traffic
+from window import Window
 
 
 def failed(done, status, *words):
@@ -104,6 +105,32 @@ def test_ls_knows_what_is_missing(imgfs, two):
     assert named(imgfs, two[0])["complete"]
 
 
+def on_terminal(imgfs, columns, *words):
+    window = Window(imgfs.command(*words), columns, 24, program.environment(TERM="xterm"))
+    try:
+        assert window.end() == 0
+        return [line.rstrip("\r") for line in window.read().split("\n")][:-1]
+    finally:
+        window.close()
+
+
+def test_ls_fits_the_window(imgfs, two):
+    digest = named(imgfs, two[0])["digest"]
+    pinned = f"{two[0].rsplit(':', 1)[0]}@{digest}"
+    imgfs.run("ls", pinned)
+    text = imgfs.run("store ls").stdout
+    assert f"{pinned[:-52]}  " in text and digest not in text and pinned in named(imgfs, two[0])["names"]
+    for columns in (20, 30, 40, 60, 80, 120):
+        for words in (["store ls"], ["store ls", "-l"]):
+            lines = on_terminal(imgfs, columns, *words)
+            most = columns if columns >= 40 or len(words) == 1 else 39
+            assert lines[0].startswith("IMAGE") and len(lines) == (4 if len(words) == 1 else 8), lines
+            assert max(map(len, lines)) <= most and any(line.split()[0].endswith(":0") for line in lines), lines
+        assert ("LAST USED" in lines[0]) == (columns >= 80) and ("complete" in lines[1]) == (columns >= 40), lines
+    assert on_terminal(imgfs, 80, "store rm", *two) and on_terminal(imgfs, 80, "store rm", pinned)
+    assert on_terminal(imgfs, 80, "store ls") == ["The store is empty."] and imgfs.run("store ls").stdout == ""
+
+
 def test_rm_keeps_what_others_need(imgfs, two, registry):
     before = imgfs.json("store du")["total"]
     done = imgfs.run("store rm", two[0])
@@ -135,6 +162,15 @@ def test_rm_by_digest_and_by_name(imgfs, two, registry):
     failed(imgfs.run("store rm", image["digest"][:10], check=False), 3)
     assert imgfs.run("store rm", image["digest"].split(":")[1][:12]).stdout
     assert [name for i in imgfs.json("store ls")["images"] for name in i["names"]] == [two[1]]
+
+
+def test_rm_goes_on_behind_one_that_fails(imgfs, two):
+    mount = imgfs.mount(two[0])
+    done = imgfs.run("store rm", two[0], two[1], "nope", check=False)
+    assert done.returncode == 1 and "is mounted on" in done.stderr and "nope: the store has no such image" in done.stderr
+    assert done.stdout.startswith(f"{two[1]}: removed")
+    imgfs.umount(mount)
+    assert imgfs.run("store rm", "nope", two[0], check=False).returncode == 3 and imgfs.json("store ls")["images"] == []
 
 
 def test_what_is_mounted_stays(imgfs, two):

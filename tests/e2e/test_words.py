@@ -1,6 +1,7 @@
 """What is said about commands, in help, manual pages and completions, is what they understand."""
 import glob
 import itertools
+import json
 import os
 import re
 import shlex
@@ -212,6 +213,9 @@ def test_commands_and_options_are_offered():
     (["index", "nonsense", ""], "words", []), (["mount", "-o", "allow_other,none"], "words", ["allow_other,nonempty"]),
     (["mount", "-fo", "rea"], "words", ["read_ahead="]), (["mount", "-fo"], "words", []),
     (["store", "du", ""], "words", []), (["--v"], "words", ["--version"]), (["index", "build", "--output", "n"], "words", ["none"]),
+    (["ls", "--color", ""], "words", ["auto", "always", "never"]), (["tree", "--color=n"], "words", ["--color=never"]), (["map", "--format", "h"], "words", ["html"]),
+    (["find", "x", "-type", ""], "words", list("fdlbcps")), (["find", "x", "-empty", "-type", "d"], "words", ["d"]),
+    (["find", "x", "-gid", ""], "words", []), (["find", "x", "-print0", "-pr"], "words", ["-print", "-print0", "-printf", "-prune"]),
 ])
 def test_kinds_of_words(words, kind, expected):
     got_kind, got = answer(*words)
@@ -268,6 +272,20 @@ def test_references_and_paths_without_network(image):
         assert answer("ls", "--store", store, of, "/none/")[1] == []
         assert answer("ls", "--store", store, of, "/etc/passwd/")[1] == []
     assert answer("ls", "--store", store, reference.replace("words", "other"), "/") == ("words", [])
+
+
+def test_digests_and_paths_of_tests(image):
+    reference, layout_reference, store = image
+    listed = json.loads(run(program.BINARY, "store", "ls", "--json", "--store", store, env=program.environment()).stdout)["images"]
+    (digest,) = {row["digest"] for row in listed}
+    short = digest[len("sha256:"):][:12]
+    assert answer("store", "rm", "--store", store, short[:2]) == ("words", [short])
+    assert answer("store", "rm", "--store", store, reference, "sha256:") == ("words", [f"sha256:{short}"])
+    assert short in answer("store", "rm", "--store", store, "")[1] and reference in answer("store", "rm", "--store", store, "")[1]
+    assert answer("ls", "--store", store, "--index", short[:2]) == ("words", [])
+    assert answer("find", "--store", store, reference, "-newer", "/e") == ("words", ["/etc/"])
+    assert answer("find", "--store", store, reference, "-empty", "-samefile", "/etc/p") == ("words", ["/etc/passwd"])
+    assert answer("find", "--store", store, layout_reference, "-name", "/") == ("words", [])
 
 
 def test_layouts(image):

@@ -160,7 +160,7 @@ static void layer_title(const struct svg *s, const struct map_layer *l)
 	char size[FORMAT_TEXT_MAX], here[FORMAT_TEXT_MAX], read[FORMAT_TEXT_MAX],
 		text[DIGEST_TEXT_MAX];
 	fprintf(s->out, "<title>layer %u, %s\n%s, %s here, %s in chunks that were read",
-		l->number + 1, digest_text(&l->blob, text), format_size(l->blob_size, size),
+		l->number, digest_text(&l->blob, text), format_size(l->blob_size, size),
 		format_size(l->stored_bytes, here), format_size(l->read_bytes, read));
 	if (!l->known)
 		fprintf(s->out, "\nnot indexed yet");
@@ -174,7 +174,7 @@ static void layer_name(const struct svg *s, const struct map_layer *l, double y)
 	fprintf(s->out,
 		"<text class=\"strong\" x=\"%d\" y=\"%.1f\">%u</text>"
 		"<text class=\"code\" x=\"%d\" y=\"%.1f\">%s</text>\n",
-		SVG_MARGIN, y, l->number + 1, SVG_MARGIN + 24, y, l->name);
+		SVG_MARGIN, y, l->number, SVG_MARGIN + 24, y, l->name);
 	if (!l->mostly || !s->row.two_lines)
 		return;
 	fprintf(s->out, "<text class=\"dim\" x=\"%d\" y=\"%.1f\">", SVG_MARGIN + 24, y + 14);

@@ -187,7 +187,7 @@ static void layer_row(struct svg *s, uint32_t layer)
 	fprintf(s->out,
 		"<text class=\"strong\" x=\"%d\" y=\"%.1f\">%u</text>"
 		"<text class=\"dim\" x=\"%d\" y=\"%.1f\">",
-		SVG_MARGIN, s->y + 10, l->number + 1, SVG_MARGIN + 24, s->y + 10);
+		SVG_MARGIN, s->y + 10, l->number, SVG_MARGIN + 24, s->y + 10);
 	if (l->mostly)
 		svg_bytes(s->out, BYTES_STR(l->mostly), 19);
 	fprintf(s->out, "</text>\n");

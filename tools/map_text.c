@@ -101,7 +101,7 @@ static void draw_layer(const struct look *k, const struct map *m, const struct m
 {
 	char size[FORMAT_TEXT_MAX], wait[64];
 	double whole = l->blob_size ? (double)l->blob_size : 1;
-	fprintf(k->out, "%3u %.8s ", l->number + 1, l->name);
+	fprintf(k->out, "%3u %.8s ", l->number, l->name);
 	draw_bar(k, m, l);
 	if (k->columns > COLUMN_SIZE)
 		fprintf(k->out, " %10s", format_size(l->blob_size, size));

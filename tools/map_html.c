@@ -184,11 +184,11 @@ static void table_row(const struct map *m, const struct map_file *f, FILE *out)
 	cell(out, f->longest_ms, f->waits ? map_duration(f->longest_ms, text) : "-");
 	cell(out, f->read_bytes, format_size(f->read_bytes, text));
 	cell(out, f->size, format_size(f->size, text));
-	snprintf(text, sizeof(text), "%u",
-		 f->layer == MAP_NONE ? 0 : m->layers[f->layer].number + 1);
-	cell(out, f->layer == MAP_NONE ? 0 : m->layers[f->layer].number + 1,
-	     f->layer == MAP_NONE ? "-" : text);
-	fprintf(out, "</tr>\n");
+	if (f->layer == MAP_NONE)
+		fprintf(out, "<td data-v=\"-1\">-</td></tr>\n");
+	else
+		fprintf(out, "<td data-v=\"%u\">%u</td></tr>\n", m->layers[f->layer].number,
+			m->layers[f->layer].number);
 }
 
 static void table(const struct map *m, FILE *out)

@@ -14,6 +14,8 @@
 #define BAR_MIN 10  /* the shortest bar */
 #define MANY	24  /* layers, from which on their rows are low */
 #define NARROW	0.8 /* what would be narrower is drawn as wide as this */
+#define FIGURE	170 /* from one figure to the next; the last has the longest words, and more room  \
+		     */
 
 static const struct svg_row high_row = {16, 22, 10, 8, true}, low_row = {7, 13, 6, 3, false};
 static const char high_remark[] =
@@ -24,16 +26,21 @@ static const char high_remark[] =
 
 /* --- the figures --- */
 
+/* A line of small words below a figure. */
+static void figure_line(const struct svg *s, double x, unsigned line, const char *text)
+{
+	if (*text)
+		fprintf(s->out, "<text class=\"dim\" x=\"%.0f\" y=\"%.0f\">%s</text>\n", x,
+			s->y + 42 + 16 * line, text);
+}
+
 static void figure(const struct svg *s, double x, const char *value, const char *label,
 		   const char *more)
 {
 	fprintf(s->out, "<text class=\"big\" x=\"%.0f\" y=\"%.0f\">%s</text>\n", x, s->y + 24,
 		value);
-	fprintf(s->out, "<text class=\"dim\" x=\"%.0f\" y=\"%.0f\">%s</text>\n", x, s->y + 42,
-		label);
-	if (*more)
-		fprintf(s->out, "<text class=\"dim\" x=\"%.0f\" y=\"%.0f\">%s</text>\n", x,
-			s->y + 58, more);
+	figure_line(s, x, 0, label);
+	figure_line(s, x, 1, more);
 }
 
 static void percent_text(char buf[FORMAT_TEXT_MAX], uint64_t part, uint64_t whole, const char *of)
@@ -50,28 +57,40 @@ static uint64_t fetched_total(const struct map *m)
 	return sum;
 }
 
-static void figures(struct svg *s)
+/* What a mount did; dashes where only a profile is known. */
+static void traced_figures(const struct svg *s, double x)
 {
 	const struct map *m = s->map;
 	char value[FORMAT_TEXT_MAX], more[FORMAT_TEXT_MAX], size[FORMAT_TEXT_MAX];
-	double x = SVG_MARGIN, step = (SVG_WIDTH - 2.0 * SVG_MARGIN) / 5;
+	if (m->origin != MAP_LIVE && m->origin != MAP_LAST) {
+		figure(s, x, "-", "fetched by this mount", "");
+		figure(s, x + FIGURE, "-", "somebody waited", "");
+		return;
+	}
+	snprintf(more, sizeof(more), "in %" PRIu64 " request%s", m->requests,
+		 m->requests == 1 ? "" : "s");
+	figure(s, x, format_size(fetched_total(m), value), "fetched by this mount", more);
+	snprintf(more, sizeof(more), "%" PRIu64 " of %" PRIu64 " read%s", m->waits_seen, m->reads,
+		 m->reads == 1 ? "" : "s");
+	figure(s, x + FIGURE, map_duration(m->wait_ms, value), "somebody waited", more);
+	snprintf(more, sizeof(more), "%s were read", format_size(m->asked_bytes, size));
+	figure_line(s, x + FIGURE, 2, more);
+}
+
+static void figures(struct svg *s)
+{
+	const struct map *m = s->map;
+	char value[FORMAT_TEXT_MAX], more[FORMAT_TEXT_MAX];
+	double x = SVG_MARGIN;
 	snprintf(more, sizeof(more), "%u distinct layer%s", m->n_layers,
 		 m->n_layers == 1 ? "" : "s");
 	figure(s, x, format_size(m->size, value), "the image, compressed", more);
 	percent_text(more, m->stored_bytes, m->size, "the image");
-	figure(s, x += step, format_size(m->stored_bytes, value), "in the local store", more);
+	figure(s, x += FIGURE, format_size(m->stored_bytes, value), "in the local store", more);
 	percent_text(more, m->read_bytes, m->size, "the image");
-	figure(s, x += step, format_size(m->read_bytes, value), "in chunks that were read", more);
-	bool traced = m->origin == MAP_LIVE || m->origin == MAP_LAST;
-	snprintf(more, sizeof(more), "in %" PRIu64 " request%s", m->requests,
-		 m->requests == 1 ? "" : "s");
-	figure(s, x += step, traced ? format_size(fetched_total(m), value) : "-",
-	       "fetched by this mount", traced ? more : "");
-	snprintf(more, sizeof(more), "%" PRIu64 " of %" PRIu64 " reads, of %s", m->waits_seen,
-		 m->reads, format_size(m->asked_bytes, size));
-	figure(s, x += step, traced ? map_duration(m->wait_ms, value) : "-", "somebody waited",
-	       traced ? more : "");
-	s->y += 84;
+	figure(s, x += FIGURE, format_size(m->read_bytes, value), "in chunks that were read", more);
+	traced_figures(s, x + FIGURE);
+	s->y += 96;
 }
 
 /* --- layers --- */
@@ -159,8 +178,8 @@ static void layer_title(const struct svg *s, const struct map_layer *l)
 {
 	char size[FORMAT_TEXT_MAX], here[FORMAT_TEXT_MAX], read[FORMAT_TEXT_MAX],
 		text[DIGEST_TEXT_MAX];
-	fprintf(s->out, "<title>layer %u, %s\n%s, %s here, %s in chunks that were read",
-		l->number + 1, digest_text(&l->blob, text), format_size(l->blob_size, size),
+	fprintf(s->out, "<title>layer %u, %s\n%s, %s here, %s in chunks that were read", l->number,
+		digest_text(&l->blob, text), format_size(l->blob_size, size),
 		format_size(l->stored_bytes, here), format_size(l->read_bytes, read));
 	if (!l->known)
 		fprintf(s->out, "\nnot indexed yet");
@@ -174,7 +193,7 @@ static void layer_name(const struct svg *s, const struct map_layer *l, double y)
 	fprintf(s->out,
 		"<text class=\"strong\" x=\"%d\" y=\"%.1f\">%u</text>"
 		"<text class=\"code\" x=\"%d\" y=\"%.1f\">%s</text>\n",
-		SVG_MARGIN, y, l->number + 1, SVG_MARGIN + 24, y, l->name);
+		SVG_MARGIN, y, l->number, SVG_MARGIN + 24, y, l->name);
 	if (!l->mostly || !s->row.two_lines)
 		return;
 	fprintf(s->out, "<text class=\"dim\" x=\"%d\" y=\"%.1f\">", SVG_MARGIN + 24, y + 14);

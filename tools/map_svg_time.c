@@ -187,7 +187,7 @@ static void layer_row(struct svg *s, uint32_t layer)
 	fprintf(s->out,
 		"<text class=\"strong\" x=\"%d\" y=\"%.1f\">%u</text>"
 		"<text class=\"dim\" x=\"%d\" y=\"%.1f\">",
-		SVG_MARGIN, s->y + 10, l->number + 1, SVG_MARGIN + 24, s->y + 10);
+		SVG_MARGIN, s->y + 10, l->number, SVG_MARGIN + 24, s->y + 10);
 	if (l->mostly)
 		svg_bytes(s->out, BYTES_STR(l->mostly), 19);
 	fprintf(s->out, "</text>\n");
@@ -197,6 +197,12 @@ static void layer_row(struct svg *s, uint32_t layer)
 }
 
 /* --- the legend, with who fetched how much --- */
+
+/* About how long a mark with its words is. */
+static double legend_len(const char *line)
+{
+	return 26 + 6.6 * (double)strlen(line);
+}
 
 static void who_legend(struct svg *s)
 {
@@ -210,15 +216,21 @@ static void who_legend(struct svg *s)
 		if (!bytes)
 			continue;
 		snprintf(line, sizeof(line), "%s %s", words[order[i]], format_size(bytes, size));
+		if (x + legend_len(line) > SVG_RIGHT) {
+			x = SVG_LABELS;
+			s->y += 18;
+		}
 		fprintf(s->out,
 			"<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"20\" height=\"9\"/>"
 			"<text x=\"%.1f\" y=\"%.1f\">%s</text>\n",
 			svg_who_class(order[i]), x, s->y + 2, x + 26, s->y + 11, line);
-		x += 26 + 6.6 * (double)strlen(line) + 16;
+		x += legend_len(line) + 16;
 	}
 	if (s->map->unread_bytes) {
 		snprintf(line, sizeof(line), "not read (yet): %s",
 			 format_size(s->map->unread_bytes, size));
+		if (x + legend_len(line) > SVG_RIGHT)
+			s->y += 18;
 		fprintf(s->out, "<text class=\"dim num\" x=\"%d\" y=\"%.1f\">%s</text>\n",
 			SVG_RIGHT, s->y + 11, line);
 	}

@@ -24,7 +24,7 @@ struct look {
 	FILE *out;
 	const char *cells[CELL_COUNT];
 	const char *colours[CELL_COUNT], *plain, *dim;
-	unsigned bar, columns;
+	unsigned width, bar, columns;
 	bool utf8;
 };
 
@@ -33,7 +33,12 @@ static struct look look_of(FILE *out, unsigned width, bool colours, bool utf8)
 	static const char *const wide[] = {"░", "▒", "█", "█"};
 	static const char *const ascii[] = {".", "-", "#", "!"};
 	static const char *const sgr[] = {"\033[2m", "\033[36m", "\033[34m", "\033[31m"};
-	struct look k = {.out = out, .utf8 = utf8, .plain = "", .dim = "", .columns = COLUMN_COUNT};
+	struct look k = {.out = out,
+			 .width = width,
+			 .utf8 = utf8,
+			 .plain = "",
+			 .dim = "",
+			 .columns = COLUMN_COUNT};
 	unsigned beside = 0;
 	for (unsigned i = 0; i < CELL_COUNT; i++) {
 		k.cells[i] = utf8 ? wide[i] : ascii[i];
@@ -101,7 +106,7 @@ static void draw_layer(const struct look *k, const struct map *m, const struct m
 {
 	char size[FORMAT_TEXT_MAX], wait[64];
 	double whole = l->blob_size ? (double)l->blob_size : 1;
-	fprintf(k->out, "%3u %.8s ", l->number + 1, l->name);
+	fprintf(k->out, "%3u %.8s ", l->number, l->name);
 	draw_bar(k, m, l);
 	if (k->columns > COLUMN_SIZE)
 		fprintf(k->out, " %10s", format_size(l->blob_size, size));
@@ -129,35 +134,98 @@ static void draw_columns(const struct look *k)
 
 /* --- lines --- */
 
+static unsigned count_columns(const char *text, size_t n)
+{
+	unsigned count = 0;
+	for (size_t i = 0; i < n; count++)
+		i += max_of(format_utf8_len((const uint8_t *)text + i, n - i), (size_t)1);
+	return count;
+}
+
+/* A space, or a new line where the next word would pass the width; returns where that begins. */
+static unsigned put_gap(const struct look *k, unsigned column, unsigned next)
+{
+	bool fits = column + 1 + next <= k->width;
+	if (column)
+		fputc(fits ? ' ' : '\n', k->out);
+	return column && fits ? column + 1 : 0;
+}
+
+/*
+ * Words, with a new line before one that would pass the width.
+ * @column  where the last line ended; returns where it ends now
+ */
+static unsigned put_words(const struct look *k, const char *text, size_t n, unsigned column)
+{
+	for (size_t i = 0, len; i < n; i += len + 1) {
+		const char *end = memchr(text + i, ' ', n - i);
+		len = end ? (size_t)(end - text) - i : n - i;
+		unsigned columns = count_columns(text + i, len);
+		column = put_gap(k, column, columns) + columns;
+		fwrite(text + i, 1, len, k->out);
+	}
+	return column;
+}
+
+/* A line of parts with semicolons between them, where it is broken first. */
+static void put_line(const struct look *k, const char *text)
+{
+	unsigned column = 0;
+	for (const char *part = text, *next; part; part = next) {
+		const char *end = strstr(part, "; ");
+		size_t n = end ? (size_t)(end - part) + 1 : strlen(part);
+		next = end ? end + 2 : NULL;
+		if (column && column + 1 + count_columns(part, n) > k->width) {
+			fputc('\n', k->out);
+			column = 0;
+		}
+		column = put_words(k, part, n, column);
+	}
+	fputc('\n', k->out);
+}
+
 static void draw_head(const struct look *k, const struct map *m)
 {
-	char size[FORMAT_TEXT_MAX], here[FORMAT_TEXT_MAX], percent[FORMAT_TEXT_MAX], wait[64];
+	char size[FORMAT_TEXT_MAX], here[FORMAT_TEXT_MAX], percent[FORMAT_TEXT_MAX], wait[64],
+		read[FORMAT_TEXT_MAX];
 	auto_free char *source = map_source_text(m);
-	format_name(k->out, BYTES_STR(m->reference));
-	fprintf(k->out, "\n%s\n", source);
-	fprintf(k->out, "%s in %u layer%s; %s of it here (%s)", format_size(m->size, size),
+	auto_free char *sizes = xasprintf(
+		"%s in %u layer%s; %s of it here (%s)%s%s%s", format_size(m->size, size),
 		m->n_layers, m->n_layers == 1 ? "" : "s", format_size(m->stored_bytes, here),
-		format_percent(m->stored_bytes, m->size, percent));
-	if (m->read_bytes)
-		fprintf(k->out, "; %s in chunks that were read", format_size(m->read_bytes, size));
+		format_percent(m->stored_bytes, m->size, percent), m->read_bytes ? "; " : "",
+		m->read_bytes ? format_size(m->read_bytes, read) : "",
+		m->read_bytes ? " in chunks that were read" : "");
+	auto_free char *reads =
+		xasprintf("%" PRIu64 " read%s of %s; %" PRIu64 " waited, for %s altogether",
+			  m->reads, m->reads == 1 ? "" : "s", format_size(m->asked_bytes, size),
+			  m->waits_seen, map_duration(m->wait_ms, wait));
+	format_name(k->out, BYTES_STR(m->reference));
 	fputc('\n', k->out);
+	put_line(k, source);
+	put_line(k, sizes);
 	if (m->origin == MAP_LIVE || m->origin == MAP_LAST)
-		fprintf(k->out, "%" PRIu64 " read%s of %s; %" PRIu64 " waited, for %s altogether\n",
-			m->reads, m->reads == 1 ? "" : "s", format_size(m->asked_bytes, size),
-			m->waits_seen, map_duration(m->wait_ms, wait));
+		put_line(k, reads);
 	fputc('\n', k->out);
 }
 
 static void draw_legend(const struct look *k)
 {
 	static const char *const words[] = {"not here", "in the store", "read", "waited for"};
-	for (unsigned i = 0; i < CELL_COUNT; i++)
-		fprintf(k->out, "%s%s%s%s %s", i ? "   " : "", k->colours[i], k->cells[i], k->plain,
-			words[i]);
-	fprintf(k->out,
-		"\n%sa bar is as long as the square root of the compressed size;\n"
-		"a character shows the most that happened in it%s\n",
-		k->dim, k->plain);
+	unsigned column = 0;
+	for (unsigned i = 0; i < CELL_COUNT; i++) {
+		unsigned len = 2 + (unsigned)strlen(words[i]);
+		bool fits = column + 3 + len <= k->width;
+		fprintf(k->out, "%s%s%s%s %s",
+			!i     ? ""
+			: fits ? "   "
+			       : "\n",
+			k->colours[i], k->cells[i], k->plain, words[i]);
+		column = i && fits ? column + 3 + len : len;
+	}
+	fprintf(k->out, "\n%s", k->dim);
+	put_line(k, "a bar is as long as the square root of the compressed size; a character shows "
+		    "the most that happened in it");
+	fputs(k->plain, k->out);
 }
 
 static void draw_files(const struct look *k, const struct map *m)

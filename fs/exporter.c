@@ -34,6 +34,7 @@ struct exporter {
 	char *name; /* of the file or socket, in its directory */
 	int dir_fd, listen_fd, stop_fd;
 	const struct mount_record *record;
+	ino_t written; /* the file that was written last; 0: none yet */
 	bool started;
 	pthread_t thread;
 };
@@ -178,6 +179,7 @@ static err_t write_file(struct exporter *e)
 	auto_buf struct buf text = {0};
 	auto_free char *temp = xasprintf(".%s.%d", e->name, (int)getpid());
 	auto_fd int fd = -1;
+	struct stat st = {0};
 	err_t err = write_metrics(e, &text);
 
 	if (err)
@@ -186,11 +188,26 @@ static err_t write_file(struct exporter *e)
 	if (fd < 0)
 		return -errno;
 	err = write_all(fd, text.p, text.n);
+	if (!err && fstat(fd, &st))
+		err = -errno;
 	if (!err && renameat(e->dir_fd, temp, e->dir_fd, e->name))
 		err = -errno;
 	if (err)
 		unlinkat(e->dir_fd, temp, 0);
+	else
+		e->written = st.st_ino;
 	return err;
+}
+
+/* Who collects files would go on to report a mount that is gone. Another mount's file stays. */
+static void remove_file(const struct exporter *e)
+{
+	struct stat st;
+
+	if (fstatat(e->dir_fd, e->name, &st, AT_SYMLINK_NOFOLLOW) || st.st_ino != e->written)
+		return;
+	if (unlinkat(e->dir_fd, e->name, 0))
+		log_warn("metrics.file", "file=%s error=\"%s\"", e->text, strerror(errno));
 }
 
 static void write_again(struct exporter *e)
@@ -265,8 +282,8 @@ void exporter_stop(struct exporter **exporter)
 			;
 		pthread_join(e->thread, NULL);
 	}
-	if (e->kind == EXPORTER_FILE && e->record)
-		write_again(e);
+	if (e->written)
+		remove_file(e);
 	if (e->kind == EXPORTER_UNIX && e->name && e->name[0] && e->listen_fd >= 0)
 		unlinkat(e->dir_fd, e->name, 0);
 	cleanup_fd(&e->listen_fd);

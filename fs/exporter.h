@@ -46,7 +46,7 @@ err_t exporter_open(const struct exporter_target *target, const char *mountpoint
 err_t exporter_start(struct exporter *e, const struct mount_record *record,
 		     struct diag *d) must_check;
 
-/* exporter_stop - write the file a last time, or remove the socket. Joins the thread. */
+/* exporter_stop - remove the file or the socket. Joins the thread. */
 void exporter_stop(struct exporter **e);
 
 #endif

@@ -48,6 +48,8 @@ static const struct word words[] = {
 	{"noxattrs", WORD_CLEAR, FIELD(xattrs), false, NULL},
 	{"nonempty", WORD_SET, FIELD(nonempty), false, NULL},
 	{"rw", WORD_REFUSED, 0, false, "an image is read-only"},
+	{"remount", WORD_REFUSED, 0, false,
+	 "a mount of an image can not be changed; unmount it, and mount it again"},
 	{"auto_unmount", WORD_REFUSED, 0, false, "a mount ends with 'imgfs umount'"},
 };
 

@@ -74,6 +74,9 @@ static err_t mount_failed(const struct session *s, const char *said, struct diag
 			    "mount on %s: fusermount3 needs /etc/mtab, and there is none; as root: "
 			    "ln -s /proc/self/mounts /etc/mtab",
 			    s->mountpoint);
+	if (strstr(said, "user_allow_other"))
+		return fail(d, ERR_DENIED, -EPERM, "mount on %s: %s; or leave allow_other out",
+			    s->mountpoint, said);
 	if (!*said)
 		said = "failed";
 	if (!denied)

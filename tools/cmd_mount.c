@@ -230,7 +230,7 @@ static int run(const struct command *self, int argc, char **argv)
 		 "stay, and log to standard error"},
 		{0, "log", OPT_STRING, &m.log, "FILE", "log to a file, not to syslog"},
 		{0, "metrics", OPT_STRING, &m.metrics, "WHERE",
-		 "figures for Prometheus: [ADDR]:PORT, unix:PATH or a file"},
+		 "figures for Prometheus: [ADDR]:PORT, unix:PATH or a file, while it is mounted"},
 		{0, "fsname", OPT_STRING, &m.fsname, "NAME",
 		 "what the table of mounts shows as source (the reference in full)"},
 	};

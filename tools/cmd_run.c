@@ -341,7 +341,9 @@ const struct command cmd_run = {
 		"line.\n\n"
 		"SIGTERM and SIGHUP stop the container by the image's stop signal, and kill it 10 "
 		"seconds\n"
-		"later; the third Ctrl-C kills it. Other signals are passed on.\n\n"
+		"later; without -t the third Ctrl-C kills it, with -t Ctrl-C goes to the program. "
+		"Other\n"
+		"signals are passed on.\n\n"
 		"A plain user runs it in a user namespace: root inside is that user outside. Trust "
 		"files and\n"
 		"keys must be that user's own then.",

@@ -31,8 +31,19 @@ static const char *const ignored[] = {
 };
 static const char *const ignored_beginnings[] = {"x-", "X-", "user=", "comment="};
 
-/* Options of `imgfs mount` that are no keys of imgfs.conf. */
-static const char *const file_options[] = {"config", "log"};
+/* Options of `imgfs mount` that are no keys of imgfs.conf, except for those that only somebody who
+ * looks on has a use for. */
+static const struct conf_key own_keys[] = {
+	{"config", "FILE|none", "defaults, in the place of the usual imgfs.conf", CONF_TEXT,
+	 CONF_MOUNT, false, NULL},
+	{"log", "FILE", "log to a file, not to syslog", CONF_TEXT, CONF_MOUNT, false, NULL},
+	{"metrics", "WHERE", "figures for Prometheus: [ADDR]:PORT, unix:PATH or a file", CONF_TEXT,
+	 CONF_MOUNT, false, NULL},
+	{"offline", "yes|no", "fetch nothing: what the store lacks can not be read", CONF_FLAG,
+	 CONF_MOUNT, false, NULL},
+	{"fsname", "NAME", "the source in the table of mounts; 'mount -a' looks for REF", CONF_TEXT,
+	 CONF_MOUNT, false, NULL},
+};
 
 struct helper {
 	bool sloppy, fake, verbose;
@@ -83,12 +94,21 @@ static bool is_ignored(const char *word)
 	return false;
 }
 
-static bool is_file_option(const char *name)
+static const struct conf_key *find_key(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(file_options); i++)
-		if (strcmp(name, file_options[i]) == 0)
-			return true;
-	return false;
+	for (size_t i = 0; i < ARRAY_LEN(own_keys); i++)
+		if (strcmp(name, own_keys[i].name) == 0)
+			return &own_keys[i];
+	return conf_key_find(name);
+}
+
+static const char *nearest_key(const char *typed)
+{
+	const struct conf_key *key = conf_key_nearest(typed);
+	const char *words[ARRAY_LEN(own_keys) + 1] = {0};
+	for (size_t i = 0; i < ARRAY_LEN(own_keys); i++)
+		words[i] = own_keys[i].name;
+	return key ? key->name : cli_nearest(typed, words);
 }
 
 static err_t take_key(struct helper *h, const struct conf_key *key, const char *value,
@@ -108,12 +128,12 @@ static err_t take_key(struct helper *h, const struct conf_key *key, const char *
 
 static err_t unknown(const struct helper *h, const char *name, struct diag *d)
 {
-	const struct conf_key *near = conf_key_nearest(name);
+	const char *near = nearest_key(name);
 	if (h->sloppy)
 		return 0;
 	return fail(d, ERR_USAGE, -EINVAL,
 		    "unknown mount option '%.100s'%s%s%s; see 'imgfs mount --help'", name,
-		    near ? ", did you mean '" : "", near ? near->name : "", near ? "'?" : "");
+		    near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 /* A word of `imgfs mount -o`, with SELinux contexts as they came, in their quotes. */
@@ -145,18 +165,10 @@ static err_t take_word(struct helper *h, const char *word, struct diag *d)
 	const char *equals = strchr(word, '=');
 	auto_free char *name = xstrndup(word, strcspn(word, "="));
 	auto_free char *value = equals ? without_quotes(equals + 1) : NULL;
-	const struct conf_key *key = conf_key_find(name);
+	const struct conf_key *key = find_key(name);
 	if (is_ignored(word))
 		return 0;
-	if (is_file_option(name) && !(value && *value))
-		return fail(d, ERR_USAGE, -EINVAL, "-o %s needs a value: %s=FILE", name, name);
-	if (is_file_option(name))
-		add_argument(h, xasprintf("--%s=%s", name, value));
-	else if (key)
-		return take_key(h, key, value, d);
-	else
-		return take_mount_option(h, word, name, d);
-	return 0;
+	return key ? take_key(h, key, value, d) : take_mount_option(h, word, name, d);
 }
 
 /* The end of the word at `at`: a comma that stands in no quotes, or the end of the list. */
@@ -184,9 +196,16 @@ static err_t take_list(struct helper *h, struct diag *d)
 
 /* ---- the command line ---- */
 
-static int print_help(void)
+static void print_key(const struct conf_key *key)
 {
 	char name[64];
+	bool flag = key->kind == CONF_FLAG;
+	snprintf(name, sizeof(name), "%s%s%s", key->name, flag ? "" : "=", flag ? "" : key->arg);
+	printf("  %-20s %s\n", name, key->help);
+}
+
+static int print_help(void)
+{
 	printf("Usage: mount -t imgfs [-o LIST] REF DIR\n"
 	       "       mount.imgfs REF DIR [-sfnv] [-N NAMESPACE] [-o LIST]\n\n"
 	       "Called by mount(8), which also reads lines of /etc/fstab. At boot, when somebody "
@@ -195,17 +214,12 @@ static int print_help(void)
 	       "  docker.io/library/python:3.12 /srv/python imgfs "
 	       "noauto,_netdev,x-systemd.automount 0 0\n\n"
 	       "In LIST may stand what 'imgfs mount -o' takes, and:\n");
-	for (const struct conf_key *key = conf_keys; key->name; key++) {
-		if (strcmp(key->name, "mount-options") == 0)
-			continue;
-		snprintf(name, sizeof(name), "%s%s%s", key->name, key->kind == CONF_FLAG ? "" : "=",
-			 key->kind == CONF_FLAG ? "" : key->arg);
-		printf("  %-20s %s\n", name, key->help);
-	}
-	printf("  %-20s %s\n", "config=FILE|none",
-	       "defaults, in the place of the usual imgfs.conf");
-	printf("  %-20s %s\n\n", "log=FILE", "log to a file, not to syslog");
-	printf("A value with a comma stands in double quotes. Words of others (noauto, user, "
+	for (const struct conf_key *key = conf_keys; key->name; key++)
+		if (strcmp(key->name, "mount-options") != 0)
+			print_key(key);
+	for (size_t i = 0; i < ARRAY_LEN(own_keys); i++)
+		print_key(&own_keys[i]);
+	printf("\nA value with a comma stands in double quotes. Words of others (noauto, user, "
 	       "nofail,\n"
 	       "_netdev, x-...) are passed over. -s: so are unknown ones; -f: check, do not "
 	       "mount.\n");

@@ -4,8 +4,9 @@
  *   mount.imgfs REF DIR [-sfnv] [-N NAMESPACE] [-o LIST] [-t TYPE]
  *
  * In the list may stand the words of `imgfs mount -o`, every key of imgfs.conf (store=DIR,
- * plain-http, trust-key=FILE, ...), config=FILE, log=FILE, and what fstab has for others: noauto,
- * user, nofail, _netdev, x-*. A value with a comma stands in double quotes.
+ * plain-http, trust-key=FILE, ...), config=FILE, log=FILE, metrics=WHERE, offline, fsname=NAME, and
+ * what fstab has for others: noauto, user, nofail, _netdev, x-*. A value with a comma stands in
+ * double quotes.
  */
 #ifndef IMGFS_TOOLS_MOUNT_HELPER_H
 #define IMGFS_TOOLS_MOUNT_HELPER_H

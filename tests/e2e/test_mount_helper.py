@@ -88,7 +88,9 @@ def test_every_option(world, image, scratch):
 WRONG = [
     ("stor=/x", "did you mean 'store'"), ("nonsense", "unknown mount option 'nonsense'"), ("fill=never", "off|idle|full"),
     ("read-budget=0", "1 to 86400"), ("store=", "a value is missing"), ("plain-http=maybe", "yes|no"), ("auto_unmount", "imgfs umount"),
-    ("trust-key=/nonexistent", "/nonexistent"), ("config=/nonexistent", "/nonexistent"), ("log=", "needs a value"), ("read_ahead=1", "4 to"),
+    ("trust-key=/nonexistent", "/nonexistent"), ("config=/nonexistent", "/nonexistent"), ("log=", "a value is missing"),
+    ("metrics=", "a value is missing"), ("metrics=a:b", "not a port"), ("offline=maybe", "yes|no"), ("ofline", "did you mean 'offline'"),
+    ("remount,noexec", "mount it again"), ("read_ahead=1", "4 to"),
 ]
 
 
@@ -97,6 +99,21 @@ def test_wrong_options(world, image):
     for words, said in WRONG:
         says(mount("-t", "imgfs", "-o", words, image, folder), 1, said)
     assert not mount_of(folder)
+
+
+def test_metrics_offline_and_a_name(world, image, scratch):
+    mount, folder = world
+    figures = scratch / "imgfs.prom"
+    says(mount("-t", "imgfs", "-o", "offline,plain-http", "localhost:1/a:1", folder), 32, "no registry may be asked")
+    done = mount("-t", "imgfs", "-o", f"metrics={figures},offline,fsname=tools", image, folder)
+    assert done.returncode == 0, done.stderr
+    assert mount_of(folder)[0] == "tools" and f'mountpoint="{folder}"' in figures.read_text()
+    done = mount("-o", "remount,noexec", folder)
+    assert done.returncode != 0 and "noexec" not in options_of(folder) and content(folder, "etc/name") == b"small\n"
+    assert "unmount it, and mount it again" in done.stderr, done.stderr
+    run("umount", folder)
+    ended(folder)
+    assert not figures.exists()
 
 
 def test_sloppy_and_fake(world, image, helper):
@@ -124,7 +141,7 @@ def test_without_an_environment(world, image, helper, scratch):
 
 def test_help(helper):
     text = run(helper, "--help").stdout
-    for word in ("trust-key=FILE", "plain-http ", "x-systemd.automount", "config=FILE"):
+    for word in ("trust-key=FILE", "plain-http ", "x-systemd.automount", "config=FILE", "metrics=WHERE", "offline "):
         assert word in text
 
 

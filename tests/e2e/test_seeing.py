@@ -345,11 +345,14 @@ def test_metrics_in_a_file(mounted, umount, scratch):
     read(folder, f"{MANY}/07")
     wait_for(lambda: path.stat().st_ino != inode, "written again", 25 * SLOWER)
     assert value(path.read_text(), "imgfs_reads_total") >= 1 > value(first, "imgfs_reads_total")
-    read(folder, f"{MANY}/09")
-    umount(folder)
-    check_form(path.read_text())
-    assert value(path.read_text(), "imgfs_reads_total") >= 2, "the last figures"
     assert os.listdir(path.parent) == ["imgfs.prom"]
+    umount(folder)
+    assert not os.listdir(path.parent), "a mount that is gone is not reported for ever"
+    folder, other = mounted("--metrics", path), mounted("--metrics", path)
+    umount(folder)
+    assert value(path.read_text(), "imgfs_mount_info", mountpoint=other) == 1, "the file of another mount stays"
+    umount(other)
+    assert not os.listdir(path.parent)
 
 
 @pytest.mark.parametrize("where, code, word", [

@@ -15,7 +15,8 @@ const char map_page_style[] =
 	"body{margin:0;background:var(--paper);color:var(--text);\n"
 	"font:14px/1.45 -apple-system,\"Segoe UI\",\"Noto Sans\",\"Liberation Sans\",Helvetica,Arial,sans-serif}\n"
 	"main{max-width:1440px;margin:0 auto}\n"
-	"main>svg{display:block;width:100%;height:auto}\n"
+	/* In a narrow window both scroll sideways: words of the picture stay legible, and paths wide. */
+	"#picture svg{display:block;width:100%;min-width:720px;height:auto}\n"
 	"section{margin:0 2.9%;padding:1em 0;border-top:1px solid var(--rule)}\n"
 	"h2{font-size:1.1em;margin:0 0 .4em}\n"
 	"p{margin:.2em 0 .8em;color:var(--dim)}\n"
@@ -28,7 +29,7 @@ const char map_page_style[] =
 	"table{border-collapse:collapse;width:100%}\n"
 	"th,td{text-align:right;padding:.22em .6em;border-bottom:1px solid var(--rule);white-space:nowrap;\n"
 	"font-variant-numeric:tabular-nums}\n"
-	"th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;padding-left:0}\n"
+	"th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;padding-left:0;min-width:15em}\n"
 	"td:first-child{font-family:ui-monospace,\"SF Mono\",Consolas,\"Liberation Mono\",\"DejaVu Sans Mono\",monospace;font-size:12.5px}\n"
 	"tbody tr:hover{background:var(--soft)}\n"
 	"th button{all:unset;cursor:pointer;font-weight:600}\n"

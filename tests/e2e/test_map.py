@@ -2,6 +2,7 @@
 calls its files; the page works in a real browser, and without its script.
 """
 import glob
+import html
 import html.parser
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 import imgfs as program
 from images import Layout, noise, small_content, small_image, tar_of
 from processes import free_port, run, wait_for
+from published import World
 from registry import Registry
 from test_cli import failed, on_terminal
 
@@ -290,6 +292,23 @@ def test_the_last_mount_stays(indexed, imgfs):
     assert [file["path"] for file in imgfs.json("map", indexed)["files"]] == ["/etc/name"]
 
 
+def test_the_last_mount_of_an_index_that_only_a_key_allows(tmp_path_factory):
+    """Who mounted with --trust-key looks at it without: nothing is trusted anew, and no registry is asked."""
+    world = World(tmp_path_factory.mktemp("world"))
+    try:
+        artifact, node = world.publish(), world.node()
+        folder, daemon = node.mount_verbose(world.reference, "--trust-key", world.key.public, "--no-profile")
+        assert f"index.used index={artifact}" in daemon.output()
+        read(folder, "data/many/40")
+        node.umount(folder)
+        world.registry.stop()
+        seen = node.json("map", world.reference)
+        assert seen["origin"] == "last-mount" and [file["path"] for file in seen["files"]] == ["/data/many/40"]
+        assert "the last mount, " in node.run("map", world.reference).stdout
+    finally:
+        world.stop()
+
+
 def test_without_a_trace_the_profile(indexed, imgfs):
     assert imgfs.json("map", indexed)["origin"] == "nothing"
     mount = imgfs.mount(indexed)
@@ -460,6 +479,51 @@ def test_page_in_a_browser(indexed, imgfs, scratch):
         assert picture.stat().st_size > 20000, "an empty page is smaller"
 
 
+def test_a_picture_keeps_its_margin(indexed, imgfs, scratch):
+    """With numbers of ten digits, too: the browser says how long the words are."""
+    mount = imgfs.mount(indexed, "--no-profile")
+    read(mount, "data/large")
+    page = imgfs.run("map", "-o", "-", "--format=html", mount).stdout
+    page, n = re.subn(r">\d+ of \d+ reads?<", f">{2**32 - 1} of {2**32 - 1} reads<", page)
+    page, k = re.subn(r">in \d+ requests?<", f">in {2**32 - 1} requests<", page)
+    assert n == k == 1
+    wide = scratch / "wide.html"
+    wide.write_text(page.replace("</body>", """<pre id="boxes"></pre><script>
+        const boxes = [...document.querySelectorAll('svg text:not(g[transform] text)')].map(text => [text.textContent, text.getBBox()])
+            .map(([text, box]) => [text, box.x, box.y, box.x + box.width, box.y + box.height]);
+        document.getElementById('boxes').textContent = JSON.stringify(boxes);
+        </script></body>"""), encoding="utf-8")
+    dom = browser(scratch, "--dump-dom", f"file://{wide}").stdout
+    boxes = json.loads(html.unescape(re.search(r'<pre id="boxes">(.*?)</pre>', dom, re.S).group(1)))
+    assert len(boxes) > 20
+    for text, left, _, right, _ in boxes:
+        assert left >= 27 and right <= 933, (text, left, right)
+    figures = boxes[3:boxes.index(next(box for box in boxes if box[0] == "Layers"))]
+    for one in figures:
+        for other in figures:
+            apart = one[3] <= other[1] or other[3] <= one[1] or one[4] <= other[2] + 6 or other[4] <= one[2] + 6
+            assert one is other or apart, (one, other)
+
+
+@pytest.mark.parametrize("width", [400, 800, 1600])
+def test_paths_have_room_in_a_window_of_any_width(indexed, imgfs, scratch, width):
+    mount = imgfs.mount(indexed, "--no-profile")
+    read(mount, "data/large")
+    page = scratch / "map.html"
+    page.write_text(imgfs.run("map", "-o", "-", "--format=html", mount).stdout.replace("</body>", """<pre id="sizes"></pre><script>
+        const all = document.documentElement;
+        document.getElementById('sizes').textContent = JSON.stringify({
+            path: document.querySelector('td').offsetWidth, window: innerWidth, page: all.scrollWidth,
+            picture: document.querySelector('svg').getBoundingClientRect().width,
+            table: document.querySelector('table').offsetWidth, shown: document.querySelector('section .scroll').clientWidth});
+        </script></body>"""), encoding="utf-8")
+    dom = browser(scratch, "--dump-dom", f"--window-size={width},900", f"file://{page}").stdout
+    sizes = json.loads(re.search(r'<pre id="sizes">(.*?)</pre>', dom, re.S).group(1))
+    assert sizes["path"] >= 150 and sizes["picture"] >= 700, sizes
+    assert sizes["page"] <= sizes["window"], "only the table and the picture scroll sideways"
+    assert sizes["table"] > sizes["shown"] or sizes["window"] > 600, sizes
+
+
 def test_hostile_names_in_a_browser(hostile, imgfs, scratch):
     imgfs.build(hostile.reference)
     mount = imgfs.mount(hostile.reference, "--no-profile")
@@ -484,6 +548,14 @@ def test_text(indexed, imgfs):
         text = imgfs.run("map", mount, env={"COLUMNS": str(width), "LC_ALL": "C"}).stdout
         lines = re.findall(r"^ +\d \w{8} .*$", text, re.M)
         assert all(len(line.rstrip()) <= max(width, 23) for line in lines), (width, lines)
+    # Words are folded; only names may be longer.
+    for width in (20, 40, 80):
+        text = imgfs.run("map", mount, env={"COLUMNS": str(width), "LC_ALL": "C"}).stdout
+        head, rest = text.split("    LAYER")
+        legend = rest.split("WAITED  FILE")[0].split("\n\n")[1]
+        lines = [line for line in (head + legend).splitlines() if mount not in line and line != indexed]
+        assert lines and all(len(line) <= width for line in lines), (width, lines)
+        assert " waited, for " in " ".join(lines) and "the most that happened in it" in " ".join(lines)
     coloured = on_terminal(imgfs.command("map", mount))
     assert b"\x1b[3" in coloured if isinstance(coloured, bytes) else "\x1b[3" in coloured
     assert "\x1b" not in imgfs.run("map", mount, "--color=never").stdout
@@ -499,13 +571,37 @@ def test_wrong_words(indexed, small, imgfs, scratch):
     failed(imgfs.run("map", "--format=png", indexed, check=False), 2, "'png'")
     failed(imgfs.run("map", "-o", scratch / "map.png", indexed, check=False), 2, "map.png", "--format")
     failed(imgfs.run("map", "--color=blue", indexed, check=False), 2, "blue")
-    failed(imgfs.run("map", scratch, check=False), 3, "no image of yours is mounted")
+    failed(imgfs.run("map", scratch, check=False), 3, "nothing of imgfs is mounted")
     failed(imgfs.run("map", "-o", scratch / "no" / "map.svg", indexed, check=False), 1, "map.svg")
     failed(imgfs.run("map", f"localhost:{free_port()}/none:1", check=False), 3, "no record")
     with open(scratch / "full", "w", encoding="ascii") as file:
         file.write("old")
     assert imgfs.run("map", "-o", "/dev/full", "--format=svg", indexed, check=False).returncode == 1
     imgfs.run("map", "-o", "/dev/stdout", "--format=svg", indexed)
+
+
+def test_a_mount_whose_daemon_is_gone(indexed, imgfs):
+    folder, daemon = imgfs.mount_foreground(indexed, "--no-profile")
+    daemon.stop(signal.SIGKILL)
+    where = os.path.dirname(folder)
+    for operand in (folder, folder + "/", os.path.basename(folder)):
+        failed(imgfs.run("map", operand, check=False, cwd=where), 1, operand, "daemon is gone", "imgfs umount")
+    imgfs.umount(folder)
+    failed(imgfs.run("map", folder, check=False), 3, folder, "nothing of imgfs is mounted")
+
+
+def test_a_folder_that_is_no_mount(registry, indexed, imgfs, scratch):
+    reference = registry.push(small_image(scratch / "layout"), "map-folder")
+    assert reference != indexed
+    (scratch / "name" / "space").mkdir(parents=True)
+    for operand in ("name", "name/space", scratch / "name", "./name", "."):
+        failed(imgfs.run("map", operand, check=False, cwd=scratch), 3, f"mounted on {operand};", "imgfs status")
+    failed(imgfs.run("map", scratch / "layout", check=False), 3, f"'oci:{scratch}/layout'")
+    # A name that the store knows is that image, whatever stands beside it.
+    (scratch / reference).mkdir(parents=True)
+    failed(imgfs.run("map", reference, check=False, cwd=scratch), 3, "nothing of imgfs is mounted")
+    imgfs.build(reference)
+    assert imgfs.json("map", reference, cwd=scratch)["image"] == reference
 
 
 def test_an_image_without_an_index(small, imgfs, scratch):

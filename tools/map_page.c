@@ -21,7 +21,7 @@ const char map_page_style[] =
 	"h2{font-size:1.1em;margin:0 0 .4em}\n"
 	"p{margin:.2em 0 .8em;color:var(--dim)}\n"
 	"#zoom canvas{width:100%;display:block}\n"
-	"#zoom h2{display:inline-block;margin-right:1em}\n"
+	"#zoom h2{display:inline-block;margin-right:1em;overflow-wrap:anywhere}\n"
 	"#tip{position:fixed;z-index:2;max-width:36em;padding:.45em .7em;background:var(--paper);border:1px solid var(--dim);\n"
 	"border-radius:4px;box-shadow:0 2px 10px rgba(0,0,0,.25);font-size:12.5px;overflow-wrap:anywhere;pointer-events:none}\n"
 	"#tip div:first-child{font-weight:600}\n"

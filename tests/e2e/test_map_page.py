@@ -181,7 +181,7 @@ def test_paths_have_room_in_a_window_of_any_width(indexed, imgfs, scratch, width
             picture: document.querySelector('svg').getBoundingClientRect().width,
             table: document.querySelector('table').offsetWidth, shown: document.querySelector('section .scroll').clientWidth});
         </script></body>"""), encoding="utf-8")
-    dom = browser(scratch, "--dump-dom", f"--window-size={width},900", f"file://{page}").stdout
+    dom = browser(scratch, "--dump-dom", f"--window-size={width},900", f"file://{page}#layer-1").stdout
     sizes = json.loads(re.search(r'<pre id="sizes">(.*?)</pre>', dom, re.S).group(1))
     assert sizes["path"] >= 150 and sizes["picture"] >= 700, sizes
     assert sizes["page"] <= sizes["window"], "only the table and the picture scroll sideways"

@@ -154,18 +154,27 @@ static bool directory_is_empty(const char *path)
 	return empty;
 }
 
-err_t mountpoint_check(const char *path, bool nonempty, char **out, struct diag *d)
+err_t mountpoint_check_alive(const char *path, struct diag *d)
 {
-	auto_free char *canonical = NULL;
-	struct mounted mounted;
 	struct statfs figures;
-	struct stat st;
 
 	/* The attributes of a dead root may still be cached; these figures never are. */
 	if (statfs(path, &figures) && errno == ENOTCONN)
 		return fail(d, ERR_OTHER, -ENOTCONN,
 			    "%s is a mount whose daemon is gone; run 'imgfs umount %s' first", path,
 			    path);
+	return 0;
+}
+
+err_t mountpoint_check(const char *path, bool nonempty, char **out, struct diag *d)
+{
+	auto_free char *canonical = NULL;
+	struct mounted mounted;
+	struct stat st;
+	err_t err = mountpoint_check_alive(path, d);
+
+	if (err)
+		return err;
 	canonical = realpath(path, NULL);
 	if (!canonical || stat(canonical, &st))
 		return fail_sys(d, errno == EACCES ? ERR_DENIED : ERR_NOT_FOUND, -errno,

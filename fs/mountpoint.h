@@ -33,6 +33,12 @@ err_t mounted_at(const char *path, struct mounted *out) must_check;
 err_t mountpoint_path(const char *path, char **out, struct diag *d) must_check;
 
 /*
+ * mountpoint_check_alive - -ENOTCONN (ERR_OTHER) for a mount whose daemon is gone, and for what
+ * lies in one; 0 for all else, also for what does not exist
+ */
+err_t mountpoint_check_alive(const char *path, struct diag *d) must_check;
+
+/*
  * mountpoint_check - whether something may be mounted on a folder; gives its canonical path, the
  * caller frees
  * Refused: what does not exist (ERR_NOT_FOUND); a dead mount, a live mount of ours, "/", and a

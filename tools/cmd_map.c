@@ -103,6 +103,56 @@ static char *pinned(const struct mount_row *row)
 	return xasprintf("%s@%s", row->reference, row->manifest);
 }
 
+static bool is_folder(const char *operand)
+{
+	struct stat st;
+	return !stat(operand, &st) && S_ISDIR(st.st_mode);
+}
+
+/* Whether the store knows an image of this name; an exit status after an error line. */
+static int find_recorded(const struct map_command *c, bool *found)
+{
+	struct diag unused = DIAG_INIT;
+	struct ref ref;
+	struct store *store = NULL;
+	struct digest digest;
+	*found = false;
+	if (ref_parse(c->operand, &ref, &unused))
+		return 0;
+	auto_free char *text = ref_text(&ref);
+	int status = cli_open_store(c->self, &c->common, &store);
+	if (store) {
+		*found = ref.digest.alg != DIGEST_NONE || !store_tag_get(store, text, &digest);
+		store_close(&store);
+	}
+	ref_fini(&ref);
+	return status;
+}
+
+/* An operand that is no mount: a folder's name stands for an image only where one is known. */
+static int check_no_folder(const struct map_command *c)
+{
+	struct diag d = DIAG_INIT;
+	auto_free char *layout = xasprintf("%s/oci-layout", c->operand);
+	bool found = false;
+	if (mountpoint_check_alive(c->operand, &d))
+		return cli_fail(c->self, &d);
+	if (!is_path(c->operand) && !is_folder(c->operand))
+		return 0;
+	int status = is_path(c->operand) ? 0 : find_recorded(c, &found);
+	if (status || found)
+		return status;
+	if (!access(layout, F_OK))
+		(void)fail(&d, ERR_NOT_FOUND, -ENOENT,
+			   "nothing of imgfs is mounted on %s; 'oci:%s' names the layout in it",
+			   c->operand, c->operand);
+	else
+		(void)fail(&d, ERR_NOT_FOUND, -ENOENT,
+			   "nothing of imgfs is mounted on %s; 'imgfs status' lists your mounts",
+			   c->operand);
+	return cli_fail(c->self, &d);
+}
+
 static err_t find_operand(struct map_command *c, struct diag *d)
 {
 	auto_free char *path = NULL;
@@ -116,11 +166,6 @@ static err_t find_operand(struct map_command *c, struct diag *d)
 		c->reference = pinned(c->row);
 		if (!c->common.store)
 			c->common.store = c->row->store;
-	} else if (is_path(c->operand)) {
-		return fail(d, ERR_NOT_FOUND, -ENOENT,
-			    "no image of yours is mounted on %s; 'imgfs "
-			    "status' lists the mounts",
-			    c->operand);
 	} else {
 		c->reference = xstrdup(c->operand);
 	}
@@ -334,7 +379,9 @@ static int show(struct map_command *c)
 	struct diag d = DIAG_INIT;
 	int status = 0;
 	err_t err = find_operand(c, &d);
-	if (!err)
+	if (!err && !c->row)
+		status = check_no_folder(c);
+	if (!err && !status)
 		status = open_image(c, &ci);
 	if (!err && !status) {
 		err = map_load(ci.image, &m, &d);

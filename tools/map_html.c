@@ -226,8 +226,9 @@ static void page_head(const struct map *m, FILE *out)
 err_t map_html(const struct map *m, FILE *out)
 {
 	page_head(m, out);
+	fprintf(out, "<div id=\"picture\" class=\"scroll\">\n");
 	map_svg(m, out, true);
-	fprintf(out, "<section id=\"zoom\" hidden><h2 id=\"zoom-title\"></h2>"
+	fprintf(out, "</div>\n<section id=\"zoom\" hidden><h2 id=\"zoom-title\"></h2>"
 		     "<button class=\"plain\" id=\"close\">close</button><p id=\"zoom-text\"></p>"
 		     "<div><canvas id=\"cells\"></canvas></div></section>\n"
 		     "<section><h2>Files that were read</h2>\n"

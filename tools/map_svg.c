@@ -14,8 +14,7 @@
 #define BAR_MIN 10  /* the shortest bar */
 #define MANY	24  /* layers, from which on their rows are low */
 #define NARROW	0.8 /* what would be narrower is drawn as wide as this */
-#define FIGURE	170 /* from one figure to the next; the last has the longest words, and more room  \
-		     */
+#define FIGURE	170 /* from one figure to the next; the last has more room */
 
 static const struct svg_row high_row = {16, 22, 10, 8, true}, low_row = {7, 13, 6, 3, false};
 static const char high_remark[] =

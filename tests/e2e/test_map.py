@@ -1,8 +1,5 @@
-"""imgfs map: the picture tells exactly what a mount has read, fetched and waited for; it is well formed whatever an image
-calls its files; the page works in a real browser, and without its script.
-"""
+"""imgfs map: it tells exactly what a mount has read, fetched and waited for, in each of its forms."""
 import glob
-import html.parser
 import json
 import os
 import re
@@ -17,6 +14,7 @@ import pytest
 import imgfs as program
 from images import Layout, noise, small_content, small_image, tar_of
 from processes import free_port, run, wait_for
+from published import World
 from registry import Registry
 from test_cli import failed, on_terminal
 
@@ -24,10 +22,6 @@ from test_cli import failed, on_terminal
 
 SVG = "{http://www.w3.org/2000/svg}"
 CHUNK = 256 << 10
-HOSTILE = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(2)>", "a&amp;b \"quoted\" 'so'", "new\nline\ttab\x1b[31m",
-           "\u202egnp.exe", "]]>", "-->", "\ufffe\uffff", "\\", "x" * 250]
-HOSTILE_BYTES = [b"\xff\xfe\x80latin\xe9", b"\xed\xa0\x80surrogate", b"\xc0\xaf"]
-CHROMIUM = shutil.which("chromium")
 
 
 def read(mount, path, off=0, n=-1):
@@ -67,66 +61,11 @@ def parse_svg(text):
     return top
 
 
-class Tags(html.parser.HTMLParser):
-    """Which elements a page has, and its texts, as a browser would see them."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.texts, self.outside = [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.outside += [(tag, k, v) for k, v in attrs if k in ("src", "href", "srcset", "action") or k.startswith("on")]
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
 @pytest.fixture
 def indexed(small, imgfs):
     imgfs.build(small)
     imgfs.keep_only_indexes()
     return small
-
-
-@pytest.fixture
-def hostile(scratch):
-    """A layout whose files have names that would break out of a careless picture."""
-    made = Layout(scratch / "hostile")
-    names = [os.fsencode(name) for name in HOSTILE] + HOSTILE_BYTES
-    files = {os.fsdecode(b"d/" + name.replace(b"/", b"\xe2\x88\x95")): noise(CHUNK, i) for i, name in enumerate(names)}
-    tar = tar_of_bytes(files)
-    made.add_layer(tar)
-    made.names = [os.fsencode(path) for path in files]
-    made.reference = "oci:" + made.write()
-    return made
-
-
-def tar_of_bytes(files):
-    """As tar_of, for names that are no text: GNU headers have bytes."""
-    import io  # pylint: disable=import-outside-toplevel
-    import tarfile  # pylint: disable=import-outside-toplevel
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape") as tar:
-        entry = tarfile.TarInfo("d")
-        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-        tar.addfile(entry)
-        for path, data in files.items():
-            entry = tarfile.TarInfo(path)
-            entry.size, entry.mode = len(data), 0o644
-            tar.addfile(entry, io.BytesIO(data))
-    return out.getvalue()
-
-
-def browser(scratch, *arguments, timeout=90):
-    """What headless chromium says; skips where there is none."""
-    if not CHROMIUM:
-        pytest.skip("chromium is not installed")
-    return run(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-               "--disable-background-networking", "--no-first-run", f"--user-data-dir={scratch}/browser",
-               *arguments, timeout=timeout, env={**os.environ, "HOME": os.fspath(scratch)})
 
 
 # ---- what it tells
@@ -255,7 +194,7 @@ def test_published_index(registry, imgfs, scratch):
         assert settled(other, mount)["layers"][0]["indexed"]
         parse_svg(other.run("map", "-o", "-", mount).stdout)
         other.umount(mount)
-        assert other.json("map", reference)["files"][0]["path"] == "/data/large"
+        assert {file["path"] for file in other.json("map", reference)["files"]} == {"/data/large", "/etc/name"}
     finally:
         other.stop()
 
@@ -288,6 +227,23 @@ def test_the_last_mount_stays(indexed, imgfs):
     assert imgfs.json("map", indexed)["origin"] == "last-mount" and imgfs.json("map", mount)["origin"] == "mount"
     read(mount, "etc/name")
     assert [file["path"] for file in imgfs.json("map", indexed)["files"]] == ["/etc/name"]
+
+
+def test_the_last_mount_of_an_index_that_only_a_key_allows(tmp_path_factory):
+    """Who mounted with --trust-key looks at it without: nothing is trusted anew, and no registry is asked."""
+    world = World(tmp_path_factory.mktemp("world"))
+    try:
+        artifact, node = world.publish(), world.node()
+        folder, daemon = node.mount_verbose(world.reference, "--trust-key", world.key.public, "--no-profile")
+        assert f"index.used index={artifact}" in daemon.output()
+        read(folder, "data/many/40")
+        node.umount(folder)
+        world.registry.stop()
+        seen = node.json("map", world.reference)
+        assert seen["origin"] == "last-mount" and [file["path"] for file in seen["files"]] == ["/data/many/40"]
+        assert "the last mount, " in node.run("map", world.reference).stdout
+    finally:
+        world.stop()
 
 
 def test_without_a_trace_the_profile(indexed, imgfs):
@@ -394,83 +350,6 @@ def test_svg_is_well_formed(indexed, imgfs, scratch):
     assert imgfs.run("map", "-o", "-", "--format=html", mount).stdout.startswith("<!DOCTYPE html>")
 
 
-def test_hostile_names(hostile, imgfs, scratch):
-    imgfs.build(hostile.reference)
-    mount = imgfs.mount(hostile.reference, "--no-profile")
-    for name in hostile.names:
-        assert len(read(os.fsencode(mount), name)) == CHUNK
-    seen = imgfs.json("map", mount)
-    found = {bytes.fromhex(f["path_bytes"]) if "path_bytes" in f else f["path"].encode() for f in seen["files"]}
-    assert found == {b"/" + name for name in hostile.names}
-    top = parse_svg(imgfs.run("map", "-o", "-", mount).stdout)
-    texts = [text.text or "" for text in top.iter(f"{SVG}text")]
-    assert any("alert(1)" in text for text in texts) and not any(re.search(r"[\x00-\x1f\u202e]", text) for text in texts)
-    page = scratch / "page.html"
-    imgfs.run("map", "-o", page, mount)
-    tags = Tags(page.read_text(encoding="utf-8"))
-    assert tags.tags.count("script") == 2 and "img" not in tags.tags and not tags.outside
-    assert any("<img src=x onerror=alert(2)>" in text for text in tags.texts)
-    data = next(text for text in tags.texts if text.startswith('{'))
-    assert "<" not in data and any("</script>" in f[2] or "∕script" in f[2] for f in json.loads(data)["layers"][0]["files"])
-    assert any(r"new\012line\011tab\033[31m" in text for text in tags.texts)
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", imgfs.run("map", mount).stdout)
-
-
-def test_page_in_a_browser(indexed, imgfs, scratch):
-    mount = imgfs.mount(indexed, "--no-profile")
-    read(mount, "data/large")
-    read(mount, "data/many/05")
-    page = scratch / "map.html"
-    imgfs.run("map", "-o", page, mount)
-    tags = Tags(page.read_text(encoding="utf-8"))
-    assert not tags.outside and "<table>" in page.read_text(encoding="utf-8")
-    dom = browser(scratch, "--virtual-time-budget=2000", "--dump-dom", f"file://{page}#layer-1").stdout
-    # The script ran: it marked the body, made layers into buttons, took their titles, and opened the named one.
-    assert re.search(r'<body class="scripted">', dom)
-    assert len(re.findall(r'<g class="layer"[^>]*role="button"', dom)) == 3 and "<title>layer" not in dom
-    zoom = re.search(r'<section id="zoom"([^>]*)>(.*?)</section>', dom, re.S)
-    assert "hidden" not in zoom.group(1) and "layer 1, sha256:" in zoom.group(2)
-    height = re.search(r'<canvas id="cells"[^>]*height="(\d+)"', zoom.group(2))
-    assert height and int(height.group(1)) > 0
-    assert len(re.findall(r"<th[^>]*><button>", dom)) == 7
-    # A pointer on the middle of the second bar, a click on the heading of "Read", a word in the filter.
-    driven = scratch / "driven.html"
-    driven.write_text(page.read_text(encoding="utf-8").replace("</body>", """<script>
-        const bar = document.querySelectorAll('g.layer rect.frame')[1], box = bar.getBoundingClientRect();
-        bar.dispatchEvent(new MouseEvent('mousemove', {bubbles: true, clientX: box.x + box.width / 2, clientY: box.y + 5}));
-        const heads = document.querySelectorAll('th button');
-        heads[4].click(); heads[4].click();
-        const filter = document.getElementById('filter');
-        filter.value = 'LARGE';
-        filter.dispatchEvent(new Event('input'));
-        </script></body>"""), encoding="utf-8")
-    dom = browser(scratch, "--virtual-time-budget=2000", "--dump-dom", f"file://{driven}").stdout
-    tip = re.search(r'<div id="tip"([^>]*)>(.*?)</div></div>', dom, re.S)
-    assert "hidden" not in tip.group(1) and re.search(r"layer 1, chunk 1[5-7]: \S+ KiB at \S+ MiB", tip.group(2)), tip.group(0)
-    assert "in the store, read, fetched for " in tip.group(2) and "/data/large (read)" in tip.group(2)
-    rows = re.findall(r"<tr( hidden=\"\")?><td>(\S+)</td>", dom)
-    assert rows == [(' hidden=""', "/data/many/05"), ("", "/data/large")] and 'aria-sort="ascending"' in dom
-    # And without the script it is a whole picture still.
-    plain = page.read_text(encoding="utf-8")
-    still = scratch / "still.html"
-    still.write_text(re.sub(r"<script.*?</script>", "", plain, flags=re.S), encoding="utf-8")
-    for name, width in (("map.html", 800), ("still.html", 1600)):
-        picture = scratch / f"{name}-{width}.png"
-        browser(scratch, f"--screenshot={picture}", f"--window-size={width},1000", f"file://{scratch / name}")
-        assert picture.stat().st_size > 20000, "an empty page is smaller"
-
-
-def test_hostile_names_in_a_browser(hostile, imgfs, scratch):
-    imgfs.build(hostile.reference)
-    mount = imgfs.mount(hostile.reference, "--no-profile")
-    for name in hostile.names:
-        read(os.fsencode(mount), name)
-    page = scratch / "map.html"
-    imgfs.run("map", "-o", page, mount)
-    dom = browser(scratch, "--virtual-time-budget=2000", "--dump-dom", f"file://{page}#layer-0").stdout
-    assert '<body class="scripted">' in dom and "<img" not in dom and dom.count("<script") == 2
-
-
 def test_text(indexed, imgfs):
     mount = imgfs.mount(indexed, "--no-profile")
     read(mount, "data/many/05")
@@ -484,6 +363,14 @@ def test_text(indexed, imgfs):
         text = imgfs.run("map", mount, env={"COLUMNS": str(width), "LC_ALL": "C"}).stdout
         lines = re.findall(r"^ +\d \w{8} .*$", text, re.M)
         assert all(len(line.rstrip()) <= max(width, 23) for line in lines), (width, lines)
+    # Words are folded; only names may be longer.
+    for width in (20, 40, 80):
+        text = imgfs.run("map", mount, env={"COLUMNS": str(width), "LC_ALL": "C"}).stdout
+        head, rest = text.split("    LAYER")
+        legend = rest.split("WAITED  FILE")[0].split("\n\n")[1]
+        lines = [line for line in (head + legend).splitlines() if mount not in line and line != indexed]
+        assert lines and all(len(line) <= width for line in lines), (width, lines)
+        assert " waited, for " in " ".join(lines) and "the most that happened in it" in " ".join(lines)
     coloured = on_terminal(imgfs.command("map", mount))
     assert b"\x1b[3" in coloured if isinstance(coloured, bytes) else "\x1b[3" in coloured
     assert "\x1b" not in imgfs.run("map", mount, "--color=never").stdout
@@ -499,13 +386,37 @@ def test_wrong_words(indexed, small, imgfs, scratch):
     failed(imgfs.run("map", "--format=png", indexed, check=False), 2, "'png'")
     failed(imgfs.run("map", "-o", scratch / "map.png", indexed, check=False), 2, "map.png", "--format")
     failed(imgfs.run("map", "--color=blue", indexed, check=False), 2, "blue")
-    failed(imgfs.run("map", scratch, check=False), 3, "no image of yours is mounted")
+    failed(imgfs.run("map", scratch, check=False), 3, "nothing of imgfs is mounted")
     failed(imgfs.run("map", "-o", scratch / "no" / "map.svg", indexed, check=False), 1, "map.svg")
     failed(imgfs.run("map", f"localhost:{free_port()}/none:1", check=False), 3, "no record")
     with open(scratch / "full", "w", encoding="ascii") as file:
         file.write("old")
     assert imgfs.run("map", "-o", "/dev/full", "--format=svg", indexed, check=False).returncode == 1
     imgfs.run("map", "-o", "/dev/stdout", "--format=svg", indexed)
+
+
+def test_a_mount_whose_daemon_is_gone(indexed, imgfs):
+    folder, daemon = imgfs.mount_foreground(indexed, "--no-profile")
+    daemon.stop(signal.SIGKILL)
+    where = os.path.dirname(folder)
+    for operand in (folder, folder + "/", os.path.basename(folder)):
+        failed(imgfs.run("map", operand, check=False, cwd=where), 1, operand, "daemon is gone", "imgfs umount")
+    imgfs.umount(folder)
+    failed(imgfs.run("map", folder, check=False), 3, folder, "nothing of imgfs is mounted")
+
+
+def test_a_folder_that_is_no_mount(registry, indexed, imgfs, scratch):
+    reference = registry.push(small_image(scratch / "layout"), "map-folder")
+    assert reference != indexed
+    (scratch / "name" / "space").mkdir(parents=True)
+    for operand in ("name", "name/space", scratch / "name", "./name", "."):
+        failed(imgfs.run("map", operand, check=False, cwd=scratch), 3, f"mounted on {operand};", "imgfs status")
+    failed(imgfs.run("map", scratch / "layout", check=False), 3, f"'oci:{scratch}/layout'")
+    # A name that the store knows is that image, whatever stands beside it.
+    (scratch / reference).mkdir(parents=True)
+    failed(imgfs.run("map", reference, check=False, cwd=scratch), 3, "nothing of imgfs is mounted")
+    imgfs.build(reference)
+    assert imgfs.json("map", reference, cwd=scratch)["image"] == reference
 
 
 def test_an_image_without_an_index(small, imgfs, scratch):

@@ -364,6 +364,22 @@ def test_tree_sizes(varied):
     assert text.split("\n")[0] == f"[{below:11}]  /lib" and text.split("\n")[-2].startswith(f"{below} bytes in ")
 
 
+def test_tree_json(varied):
+    """What the drawing shows, and what ls -R says of it."""
+    made = varied.ours.json("tree", "-a", "--du", varied.reference)
+    listed = {row["path"]: row for row in varied.ours.json("ls", "-aR", varied.reference)}
+    assert made[0]["path"] == made[0]["name"] == "/" and made[0]["depth"] == 0
+    assert {row["path"] for row in made[1:]} == set(listed) and len(made) == len(listed) + 1
+    for row in made[1:]:
+        below, depth = row.pop("below", None), row.pop("depth")
+        assert row == listed[row["path"]] and depth == row["path"].count("/") and (below is not None) == (row["type"] == "directory")
+    assert made[0]["below"] == sum(row["size"] for row in made[1:] if row["type"] != "directory")
+    drawn = varied.ours.run("tree", "-aL2", varied.reference, "/lib", "/etc").stdout.splitlines()[:-2]
+    made = varied.ours.json("tree", "-aL2", varied.reference, "/lib", "/etc")
+    assert len(made) == len(drawn) and [row["path"] for row in made if not row["depth"]] == ["/lib", "/etc"]
+    assert max(row["depth"] for row in made) <= 2 and [row["name"] for row in made[:1]] == ["lib"]
+
+
 def test_tree_on_a_narrow_terminal(varied):
     assert on_terminal(varied.ours.command("tree", "-L", "1", "--color", "never", varied.reference, "/etc"), 10).decode() == (
         "/etc\n├── empty.d\n├── passwd\n└── precise\n\n2 directories, 2 files\n")

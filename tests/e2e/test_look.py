@@ -164,6 +164,16 @@ def test_find_is_sorted_and_absolute(varied):
     assert varied.bytes("find", varied.reference, "-name", "*.so", "-print", "-quit") == b"/lib/a.so\n"
 
 
+def test_find_depth_first(varied):
+    """find(1) sorts nothing: here what is in a directory comes before it, and the rest is as without -depth."""
+    for words in ("-depth", "-depth -type d", "-name lib -prune -o -depth -print", "-depth -mindepth 1 -maxdepth 2", "-type f -depth"):
+        ours, theirs = varied.find(words.split())
+        assert ours == theirs and len(ours) > 3, words
+    found = varied.bytes("find", varied.reference, "/lib/deep", "-depth", "-print0").split(b"\0")[:-1]
+    assert found[-1] == b"/lib/deep" and all(found.index(os.path.dirname(path)) > found.index(path) for path in found[:-1])
+    assert varied.bytes("find", varied.reference, "/lib/deep", "-depth", "-name", "er", "-print", "-quit") == b"/lib/deep/er/er\n"
+
+
 def test_find_json(varied):
     rows = varied.ours.json("find", varied.reference, "/lib", "-name", "*.so")
     assert [row["path"] for row in rows] == ["/lib/a.so", "/lib/deep/b.so", "/lib/deep/er/er/.d.so", "/lib/ü.so"]
@@ -176,6 +186,7 @@ def test_find_json(varied):
     ("-nmae x", "did you mean '-name'"), ("-name", "argument must follow '-name'"), ("-size 1x", "'1x' is not a size"), ("-size", "argument"),
     ("-type x", "'x' is not a type"), ("-type f,", "not a type"), ("-perm 9", "not a mode"), ("-perm u+q", "not a mode"), ("-perm 77777", "not a mode"), ("( -name x", "')' is missing"), (") -name x", "before ')'"),
     ("-name x )", "')' without '('"), ("-name x -o", "missing behind '-o'"), ("( )", "before ')'"), ("!", "missing behind '!'"), ("-o -name x", "before '-o'"),
+    ("-nouser", "there is no '-nouser': an image has numbers"), ("-fstype ext4", "one file system"), ("-executable", "-perm"), ("-cnewer x", "-newer"), ("-xtype f", "not followed"),
     ("-exec ls", "xargs"), ("-delete", "read-only"), ("-newermt yesterday", "not a date"), ("-newermt 2023-02-30", "calendar"), ("-mtime x", "not a number"), ("-user nobody", "/etc/passwd"),
     ("-name a b", "quotes"), ("-printf %Q", "'%Q'"), ("-printf %T", "ends behind '%T'"), ("-maxdepth -1", "depth"), ("-print0 --json", "--json"), ("-links 99999999999999999999", "not a number"),
 ])

@@ -24,6 +24,7 @@ struct finder {
 	uint64_t depth_min, depth_max;
 	put_name_fn put_name;
 	bool as_json, quit;
+	bool below_first; /* -depth */
 	struct json_out json;
 	struct buf path;
 	size_t start_len; /* of the path that this walk began with */
@@ -39,18 +40,50 @@ struct words {
 /* Tests of find(1) that can not be here, and what to do instead. */
 static const char *advice(const char *word)
 {
+	static const char exec[] = "send -print0 to 'xargs -0', or mount the image";
+	static const char times[] =
+		"an image knows times of modification only: -mtime, -mmin, -newer";
+	static const char numbers[] = "an image has numbers for owners, with or without a name: "
+				      "-uid, -gid";
+	static const char one[] = "an image is one file system";
+	static const char regex[] = "use -path, where * matches slashes too";
+	static const char access[] = "it depends on who asks: -perm tells the bits";
+	static const char file[] = "send the output there with >";
 	static const struct {
 		const char *name, *text;
 	} rows[] = {
-		{"-exec", "send -print0 to 'xargs -0', or mount the image"},
-		{"-execdir", "send -print0 to 'xargs -0', or mount the image"},
-		{"-ok", "send -print0 to 'xargs -0', or mount the image"},
+		{"-exec", exec},
+		{"-execdir", exec},
+		{"-ok", exec},
+		{"-okdir", exec},
 		{"-delete", "an image is read-only"},
-		{"-atime", "an image knows times of modification only: -mtime"},
-		{"-ctime", "an image knows times of modification only: -mtime"},
-		{"-regex", "use -path, where * matches slashes too"},
+		{"-atime", times},
+		{"-amin", times},
+		{"-anewer", times},
+		{"-ctime", times},
+		{"-cmin", times},
+		{"-cnewer", times},
+		{"-used", times},
+		{"-daystart", "-newermt takes a date and a time"},
+		{"-regex", regex},
+		{"-iregex", regex},
+		{"-regextype", regex},
 		{"-inum", "use -samefile PATH"},
 		{"-follow", "symlinks are not followed"},
+		{"-xtype", "symlinks are not followed"},
+		{"-nouser", numbers},
+		{"-nogroup", numbers},
+		{"-fstype", one},
+		{"-xdev", one},
+		{"-mount", one},
+		{"-readable", access},
+		{"-writable", access},
+		{"-executable", access},
+		{"-fprint", file},
+		{"-fprint0", file},
+		{"-fprintf", file},
+		{"-fls", file},
+		{"-context", "use 'imgfs stat', which shows all attributes"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (!strcmp(rows[i].name, word))
@@ -168,7 +201,8 @@ static err_t visit_below(struct finder *f, uint32_t dir, uint64_t depth)
 	return err;
 }
 
-static err_t visit(struct finder *f, uint32_t row, struct bytes name, uint64_t depth)
+/* Whether what is below is of no interest. */
+static bool test(struct finder *f, uint32_t row, struct bytes name, uint64_t depth)
 {
 	struct candidate c = {.tree = f->tree,
 			      .row = row,
@@ -181,9 +215,19 @@ static err_t visit(struct finder *f, uint32_t row, struct bytes name, uint64_t d
 	if (depth >= f->depth_min)
 		(void)expression_eval(f->expression, &c, act, f, &outcome);
 	f->quit = outcome.quit;
-	if (!S_ISDIR(c.inode.mode) || outcome.prune || f->quit || depth >= f->depth_max)
-		return 0;
-	return visit_below(f, row, depth + 1);
+	return outcome.prune;
+}
+
+static err_t visit(struct finder *f, uint32_t row, struct bytes name, uint64_t depth)
+{
+	bool prune = !f->below_first && test(f, row, name, depth);
+	bool is_dir = row < index_info(f->tree)->n_dirs;
+	err_t err = 0;
+	if (is_dir && !prune && !f->quit && depth < f->depth_max)
+		err = visit_below(f, row, depth + 1);
+	if (f->below_first && !err && !f->quit)
+		(void)test(f, row, name, depth);
+	return err;
 }
 
 static int find_below(struct finder *f, char *path)
@@ -246,6 +290,7 @@ static int parse_tests(struct finder *f, const struct words *words)
 			   expression_has(f->expression, PRIMARY_PRINTF)))
 		return cli_usage_error(f->self, "--json goes with -print only");
 	expression_depths(f->expression, &f->depth_min, &f->depth_max);
+	f->below_first = expression_has(f->expression, PRIMARY_DEPTH);
 	return 0;
 }
 
@@ -302,7 +347,7 @@ const struct command cmd_find = {
 		"  -perm MODE, -MODE (all of), /MODE (any of)\n"
 		"  -size [+-]N[cwbkMG]     -empty    -links, -uid, -gid [+-]N    -user, -group N\n"
 		"  -mtime, -mmin [+-]N     -newer PATH (of the image)    -newermt DATE (UTC)\n"
-		"  -samefile PATH    -true    -false    -maxdepth, -mindepth N\n"
+		"  -samefile PATH    -true    -false    -maxdepth, -mindepth N    -depth\n"
 		"  ( ... )   ! TEST   TEST TEST   TEST -o TEST   TEST , TEST\n"
 		"  -print   -print0   -ls   -printf FORMAT   -prune   -quit\n"
 		"Sizes are rounded up to their unit, as find(1) does: -size -1M finds empty\n"

@@ -19,12 +19,13 @@ struct drawing {
 	const struct command *self;
 	const struct index *tree;
 	uint64_t level_max; /* at least 1 */
-	bool hidden, dirs_only, sizes, human, sums, colours;
+	bool hidden, dirs_only, sizes, human, sums, colours, as_json;
 	uint64_t *below; /* with --du: by row of a directory, the sizes of all files in and below it
 			  */
 	struct buf prefix;
 	struct buf path; /* of the directory that is drawn */
 	uint64_t n_dirs, n_others, bytes;
+	struct json_out json;
 };
 
 /* Rows of directories are in breadth-first order: children are complete before their parents. */
@@ -85,6 +86,20 @@ static void draw_name(const struct drawing *t, const struct dir_entry *entry,
 	putchar('\n');
 }
 
+static void put_json(struct drawing *t, const struct dir_entry *entry, const struct inode *inode,
+		     uint64_t depth)
+{
+	struct json_out *j = &t->json;
+	json_put_object(j, NULL);
+	json_put_bytes(j, "path", buf_bytes(&t->path));
+	json_put_bytes(j, "name", entry->name);
+	json_put_number(j, "depth", depth);
+	look_json_inode(j, t->tree, entry->row);
+	if (t->below && S_ISDIR(inode->mode))
+		json_put_number(j, "below", t->below[entry->row]);
+	json_put_end(j);
+}
+
 static void count(struct drawing *t, const struct inode *inode)
 {
 	if (S_ISDIR(inode->mode))
@@ -106,9 +121,13 @@ static err_t draw_entry(struct drawing *t, const struct dir_entry *entry, bool l
 	if (err)
 		return err;
 	index_inode(t->tree, entry->row, &inode);
-	format_raw(stdout, buf_bytes(&t->prefix));
-	fputs(last ? "└── " : "├── ", stdout);
-	draw_name(t, entry, &inode);
+	if (t->as_json) {
+		put_json(t, entry, &inode, level);
+	} else {
+		format_raw(stdout, buf_bytes(&t->prefix));
+		fputs(last ? "└── " : "├── ", stdout);
+		draw_name(t, entry, &inode);
+	}
 	count(t, &inode);
 	if (S_ISDIR(inode.mode) && level < t->level_max) {
 		err = buf_append(&t->prefix, column, strlen(column));
@@ -155,7 +174,11 @@ static int draw_root(struct drawing *t, char *path)
 	root.name = BYTES_STR(path);
 	index_inode(t->tree, root.row, &inode);
 	err_t err = buf_append(&t->path, path, strlen(path));
-	if (!err) {
+	if (!err && t->as_json) {
+		const char *slash = strrchr(path, '/');
+		root.name = BYTES_STR(slash[1] ? slash + 1 : slash);
+		put_json(t, &root, &inode, 0);
+	} else if (!err) {
 		draw_name(t, &root, &inode);
 		count(t, &inode);
 		t->bytes += t->below ? size_of(t, root.row, &inode) : 0;
@@ -187,11 +210,16 @@ static int draw(struct drawing *t, char **typed)
 {
 	struct path_list paths = {0};
 	int status = look_paths(t->self, t->tree, typed, &paths);
+	json_out_start(&t->json, stdout, 1);
+	if (t->as_json)
+		json_put_array(&t->json, NULL);
 	for (size_t i = 0; i < paths.n; i++) {
 		int failed = draw_root(t, paths.paths[i]);
 		status = status ? status : failed;
 	}
-	if (t->n_dirs || t->n_others)
+	if (t->as_json)
+		json_put_end(&t->json);
+	else if (t->n_dirs || t->n_others)
 		draw_total(t);
 	path_list_fini(&paths);
 	buf_fini(&t->prefix);
@@ -217,6 +245,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{'h', NULL, OPT_FLAG, &t.human, NULL, "sizes as 1.5K, 12M (powers of 1024)"},
 		{0, "du", OPT_FLAG, &t.sums, NULL,
 		 "of directories, the sizes of all files below (links count each time)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "an array of objects (tools/JSON.md)"},
 		{0, "color", OPT_STRING, &colour, "auto|always|never",
 		 "colours (auto: on a terminal)"},
 		{0},
@@ -229,6 +258,7 @@ static int run(const struct command *self, int argc, char **argv)
 	if (colour && !terminal_colour_when(colour, &when))
 		return cli_usage_error(self, "--color takes auto, always or never, not '%s'",
 				       colour);
+	t.as_json = common.json;
 	t.colours = terminal_colours(STDOUT_FILENO, when);
 	int status = cli_open_image(self, &common, operands[0], true, &ci);
 	if (status)
@@ -248,7 +278,7 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command cmd_tree = {
 	.name = "tree",
-	.synopsis = "[-adsh] [-L N] [--du] [--color auto|always|never] REF [PATH...]",
+	.synopsis = "[-adsh] [-L N] [--du] [--color auto|always|never] [--json] REF [PATH...]",
 	.summary = "Draw the directories of an image as a tree",
 	.details =
 		"Nothing of the files is fetched. Names stand in bytewise order; control\n"

@@ -68,6 +68,7 @@ enum primary_kind {
 	PRIMARY_QUIT,
 	PRIMARY_MAXDEPTH, /* of the whole expression, always true */
 	PRIMARY_MINDEPTH,
+	PRIMARY_DEPTH,
 };
 
 struct primary {

@@ -280,6 +280,7 @@ static bool eval_primary(const struct evaluation *ev, const struct node *node)
 		return true;
 	case PRIMARY_MAXDEPTH:
 	case PRIMARY_MINDEPTH:
+	case PRIMARY_DEPTH:
 		return true;
 	default:
 		ev->act(ev->context, ev->c, node->primary->kind, node->value.text);

@@ -229,6 +229,7 @@ static const struct primary primaries[] = {
 	{"-quit", PRIMARY_QUIT, false, NULL, NULL, NULL},
 	{"-maxdepth", PRIMARY_MAXDEPTH, true, parse_depth, NULL, NULL},
 	{"-mindepth", PRIMARY_MINDEPTH, true, parse_depth, NULL, NULL},
+	{"-depth", PRIMARY_DEPTH, false, NULL, NULL, NULL},
 };
 
 const struct primary *find_primary(const char *word)

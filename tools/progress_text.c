@@ -89,6 +89,29 @@ static size_t columns(const char *part)
 	return *part ? GAP + strlen(part) : 0;
 }
 
+static void percent(const struct progress_view *v, char out[PART_MAX])
+{
+	double part = v->total ? (double)min_of(v->done, v->total) / (double)v->total : 1;
+	snprintf(out, PART_MAX, "%d%%", (int)(part * 100));
+}
+
+/* Where label and amounts are too wide: a number that is cut would be another number. */
+static void shrink(const struct progress_view *v, size_t width, char label[PART_MAX],
+		   char amount[PART_MAX])
+{
+	if (strlen(label) + columns(amount) <= width)
+		return;
+	for (size_t n = strlen(label); n > 1 && label[n - 1] == ' '; n--)
+		label[n - 1] = '\0';
+	if (strlen(label) + columns(amount) <= width)
+		return;
+	percent(v, amount);
+	if (strlen(label) + columns(amount) <= width)
+		return;
+	char *out = strlen(amount) <= width ? label : amount;
+	*out = '\0';
+}
+
 const char *progress_bar(const struct progress_view *v, size_t width, char out[PROGRESS_LINE_MAX])
 {
 	char amount[PART_MAX], rate[PART_MAX], left[PART_MAX], bar[BAR_MAX + 1] = "";
@@ -104,6 +127,7 @@ const char *progress_bar(const struct progress_view *v, size_t width, char out[P
 		pad(rate, RATE_WIDTH);
 		pad(left, LEFT_WIDTH);
 	}
+	shrink(v, width, label, amount);
 	size_t used = strlen(label) + columns(amount) + (v->part ? GAP + BAR_MIN : 0);
 	if (used + columns(rate) > width)
 		rate[0] = '\0';

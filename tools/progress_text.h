@@ -19,7 +19,8 @@ struct progress_view {
 /*
  * progress_bar - "layer 3  ######------  12.3/45.6 MiB  1.2 MiB/s  0:28" of at most `width` columns
  * What does not fit is left out, the rate before the time left, which is shorter; of a part the bar
- * goes last, of the whole first. In a block the columns stand below each other. ASCII only.
+ * goes last, of the whole first. Where not even the amounts fit there is a percentage; no number is
+ * ever cut. In a block the columns stand below each other. ASCII only.
  */
 const char *progress_bar(const struct progress_view *v, size_t width, char out[PROGRESS_LINE_MAX]);
 

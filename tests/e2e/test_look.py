@@ -164,6 +164,16 @@ def test_find_is_sorted_and_absolute(varied):
     assert varied.bytes("find", varied.reference, "-name", "*.so", "-print", "-quit") == b"/lib/a.so\n"
 
 
+def test_find_depth_first(varied):
+    """find(1) sorts nothing: here what is in a directory comes before it, and the rest is as without -depth."""
+    for words in ("-depth", "-depth -type d", "-name lib -prune -o -depth -print", "-depth -mindepth 1 -maxdepth 2", "-type f -depth"):
+        ours, theirs = varied.find(words.split())
+        assert ours == theirs and len(ours) > 3, words
+    found = varied.bytes("find", varied.reference, "/lib/deep", "-depth", "-print0").split(b"\0")[:-1]
+    assert found[-1] == b"/lib/deep" and all(found.index(os.path.dirname(path)) > found.index(path) for path in found[:-1])
+    assert varied.bytes("find", varied.reference, "/lib/deep", "-depth", "-name", "er", "-print", "-quit") == b"/lib/deep/er/er\n"
+
+
 def test_find_json(varied):
     rows = varied.ours.json("find", varied.reference, "/lib", "-name", "*.so")
     assert [row["path"] for row in rows] == ["/lib/a.so", "/lib/deep/b.so", "/lib/deep/er/er/.d.so", "/lib/ü.so"]
@@ -176,6 +186,7 @@ def test_find_json(varied):
     ("-nmae x", "did you mean '-name'"), ("-name", "argument must follow '-name'"), ("-size 1x", "'1x' is not a size"), ("-size", "argument"),
     ("-type x", "'x' is not a type"), ("-type f,", "not a type"), ("-perm 9", "not a mode"), ("-perm u+q", "not a mode"), ("-perm 77777", "not a mode"), ("( -name x", "')' is missing"), (") -name x", "before ')'"),
     ("-name x )", "')' without '('"), ("-name x -o", "missing behind '-o'"), ("( )", "before ')'"), ("!", "missing behind '!'"), ("-o -name x", "before '-o'"),
+    ("-nouser", "there is no '-nouser': an image has numbers"), ("-fstype ext4", "one file system"), ("-executable", "-perm"), ("-cnewer x", "-newer"), ("-xtype f", "not followed"),
     ("-exec ls", "xargs"), ("-delete", "read-only"), ("-newermt yesterday", "not a date"), ("-newermt 2023-02-30", "calendar"), ("-mtime x", "not a number"), ("-user nobody", "/etc/passwd"),
     ("-name a b", "quotes"), ("-printf %Q", "'%Q'"), ("-printf %T", "ends behind '%T'"), ("-maxdepth -1", "depth"), ("-print0 --json", "--json"), ("-links 99999999999999999999", "not a number"),
 ])
@@ -362,6 +373,22 @@ def test_tree_sizes(varied):
                 for top, _, names in os.walk(varied.root + "/lib") for name in names)
     below += len(os.readlink(varied.root + "/lib/up"))  # os.walk calls a link to a directory a directory
     assert text.split("\n")[0] == f"[{below:11}]  /lib" and text.split("\n")[-2].startswith(f"{below} bytes in ")
+
+
+def test_tree_json(varied):
+    """What the drawing shows, and what ls -R says of it."""
+    made = varied.ours.json("tree", "-a", "--du", varied.reference)
+    listed = {row["path"]: row for row in varied.ours.json("ls", "-aR", varied.reference)}
+    assert made[0]["path"] == made[0]["name"] == "/" and made[0]["depth"] == 0
+    assert {row["path"] for row in made[1:]} == set(listed) and len(made) == len(listed) + 1
+    for row in made[1:]:
+        below, depth = row.pop("below", None), row.pop("depth")
+        assert row == listed[row["path"]] and depth == row["path"].count("/") and (below is not None) == (row["type"] == "directory")
+    assert made[0]["below"] == sum(row["size"] for row in made[1:] if row["type"] != "directory")
+    drawn = varied.ours.run("tree", "-aL2", varied.reference, "/lib", "/etc").stdout.splitlines()[:-2]
+    made = varied.ours.json("tree", "-aL2", varied.reference, "/lib", "/etc")
+    assert len(made) == len(drawn) and [row["path"] for row in made if not row["depth"]] == ["/lib", "/etc"]
+    assert max(row["depth"] for row in made) <= 2 and [row["name"] for row in made[:1]] == ["lib"]
 
 
 def test_tree_on_a_narrow_terminal(varied):

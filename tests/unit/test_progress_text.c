@@ -67,6 +67,22 @@ static void test_leaves_out(void **state)
 	assert_string_equal(progress_bar(&v, 24, line), "layer 3  50.0/100.0 MiB");
 }
 
+static void test_cuts_no_number(void **state)
+{
+	char line[PROGRESS_LINE_MAX];
+	struct progress_view v = half();
+	(void)state;
+	v.part = true;
+	v.label_width = 11;
+	assert_string_equal(progress_bar(&v, 27, line), "layer 3      50.0/100.0 MiB");
+	assert_string_equal(progress_bar(&v, 23, line), "layer 3  50.0/100.0 MiB");
+	assert_string_equal(progress_bar(&v, 22, line), "layer 3  ####----  50%");
+	assert_string_equal(progress_bar(&v, 12, line), "layer 3  50%");
+	assert_string_equal(progress_bar(&v, 11, line), "50%");
+	assert_string_equal(progress_bar(&v, 3, line), "50%");
+	assert_string_equal(progress_bar(&v, 2, line), "la");
+}
+
 static void test_edges(void **state)
 {
 	char line[PROGRESS_LINE_MAX];
@@ -99,11 +115,9 @@ static void test_block_is_aligned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_says),
-		cmocka_unit_test(test_fits_every_width),
-		cmocka_unit_test(test_leaves_out),
-		cmocka_unit_test(test_edges),
-		cmocka_unit_test(test_block_is_aligned),
+		cmocka_unit_test(test_says),	   cmocka_unit_test(test_fits_every_width),
+		cmocka_unit_test(test_leaves_out), cmocka_unit_test(test_cuts_no_number),
+		cmocka_unit_test(test_edges),	   cmocka_unit_test(test_block_is_aligned),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

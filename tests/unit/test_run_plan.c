@@ -8,6 +8,7 @@
 #include "tools/run_env.c"
 #include "tools/run_plan.c"
 #include "tools/run_spec.c"
+#include "tools/run_tmpfs.c"
 #include "tools/run_user.c"
 
 #include <setjmp.h>

@@ -10,8 +10,9 @@
 /*
  * run_tmpfs_parse - "DIR" or "DIR:OPTION,OPTION..."
  * Options: ro, rw, exec, noexec, size=BYTES (k, m, g or % may follow), mode=OCTAL. Without others
- * it is empty, for everybody to write, and nosuid,nodev,noexec, as docker has it. -EINVAL
- * (ERR_USAGE). *out is to be freed with run_tmpfs_fini, not after an error.
+ * it is empty, for everybody to write, and nosuid,nodev,noexec, as docker has it. (runc
+ * 1.1 does not heed mode= where the image has DIR, and keeps that one's.) -EINVAL (ERR_USAGE). *out
+ * is to be freed with run_tmpfs_fini, not after an error.
  */
 err_t run_tmpfs_parse(const char *text, struct run_tmpfs *out, struct diag *d) must_check;
 void run_tmpfs_fini(struct run_tmpfs *tmpfs);

@@ -59,44 +59,124 @@ static bool line_field(const char *line, size_t len, unsigned i, const char **fi
 	return true;
 }
 
+/* A field without its escapes. */
+static char *field_text(const char *field, size_t n)
+{
+	char *text = xcalloc(n + 1, 1), *p = text;
+
+	for (size_t i = 0; i < n; i++) {
+		if (field[i] == '\\' && n - i >= 4) {
+			*p++ = (char)((field[i + 1] - '0') << 6 | (field[i + 2] - '0') << 3 |
+				      (field[i + 3] - '0'));
+			i += 3;
+		} else {
+			*p++ = field[i];
+		}
+	}
+	return text;
+}
+
+static unsigned owner_of(const char *super)
+{
+	const char *found = strstr(super, "user_id=");
+	unsigned owner;
+
+	return found && sscanf(found, "user_id=%u", &owner) == 1 ? owner : UINT_MAX;
+}
+
 /* ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAG...] - TYPE SOURCE SUPER; `line` ends in NUL.
  */
-static bool line_parse(const char *line, const char *path, struct mounted *out)
+static bool line_parse(const char *line, const char **path, size_t *path_len, struct mounted *out)
 {
-	const char *field, *type = strstr(line, " - ");
+	const char *field, *type = strstr(line, " - "), *super;
 	size_t n, len = strlen(line);
 
-	if (!type || !line_field(line, len, 4, &field, &n) || !field_is(field, n, path))
+	if (!type || !line_field(line, len, 4, path, path_len))
 		return false;
 	if (!line_field(line, len, 2, &field, &n) ||
 	    sscanf(field, "%u:%u", &out->dev_major, &out->dev_minor) != 2)
 		return false;
 	type += 3;
+	super = strrchr(type, ' ');
+	out->owner = super ? owner_of(super) : UINT_MAX;
 	n = strcspn(type, " ");
 	out->is_imgfs = n == strlen(MOUNT_TYPE) && memcmp(type, MOUNT_TYPE, n) == 0;
 	return true;
 }
 
-err_t mounted_at(const char *path, struct mounted *out)
+typedef void line_fn(const char *path, size_t path_len, const struct mounted *mounted, void *arg);
+
+static err_t mountinfo_each(line_fn *each, void *arg)
 {
 	auto_buf struct buf text = {0};
 	err_t err = read_file("/proc/self/mountinfo", MOUNTINFO_MAX, &text);
-	bool found = false;
 	char *next;
 
 	if (!err)
 		err = buf_append_zeros(&text, 1);
 	if (err)
 		return err;
-	/* Mounts are listed in the order in which they were made: the last one is on top. */
 	for (char *line = (char *)text.p; line && *line; line = next) {
+		struct mounted mounted;
+		const char *path;
+		size_t n;
+
 		next = strchr(line, '\n');
 		if (next)
 			*next++ = '\0';
-		if (line_parse(line, path, out))
-			found = true;
+		if (line_parse(line, &path, &n, &mounted))
+			each(path, n, &mounted, arg);
 	}
-	return found ? 0 : -ENOENT;
+	return 0;
+}
+
+struct top_search {
+	const char *path;
+	struct mounted *out;
+	bool found;
+};
+
+/* Mounts are listed in the order in which they were made: the last one is on top. */
+static void take_top(const char *path, size_t n, const struct mounted *mounted, void *arg)
+{
+	struct top_search *search = arg;
+
+	if (!field_is(path, n, search->path))
+		return;
+	*search->out = *mounted;
+	search->found = true;
+}
+
+err_t mounted_at(const char *path, struct mounted *out)
+{
+	struct top_search search = {.path = path, .out = out};
+	err_t err = mountinfo_each(take_top, &search);
+
+	return err ? err : search.found ? 0 : -ENOENT;
+}
+
+struct imgfs_search {
+	void (*each)(const char *path, const struct mounted *mounted, void *arg);
+	void *arg;
+};
+
+static void take_imgfs(const char *path, size_t n, const struct mounted *mounted, void *arg)
+{
+	const struct imgfs_search *search = arg;
+
+	if (mounted->is_imgfs) {
+		auto_free char *text = field_text(path, n);
+
+		search->each(text, mounted, search->arg);
+	}
+}
+
+err_t mounted_imgfs_each(void (*each)(const char *path, const struct mounted *mounted, void *arg),
+			 void *arg)
+{
+	struct imgfs_search search = {.each = each, .arg = arg};
+
+	return mountinfo_each(take_imgfs, &search);
 }
 
 /* ---- paths ---- */

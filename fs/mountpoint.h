@@ -16,6 +16,7 @@
 struct mounted {
 	unsigned dev_major, dev_minor; /* st_dev of what is in it */
 	bool is_imgfs;
+	unsigned owner; /* of a FUSE mount: the user who mounted it; UINT_MAX: not known */
 };
 
 /*
@@ -24,6 +25,15 @@ struct mounted {
  * Returns 0, -ENOENT when nothing is mounted there, -errno when mountinfo can not be read.
  */
 err_t mounted_at(const char *path, struct mounted *out) must_check;
+
+/*
+ * mounted_imgfs_each - call `each` for every mount of ours in this mount namespace, whoever made it
+ * @path  canonical; valid during the call
+ * Nothing is looked at but mountinfo, so a mount that hangs or is dead does no harm. -errno when
+ * that can not be read.
+ */
+err_t mounted_imgfs_each(void (*each)(const char *path, const struct mounted *mounted, void *arg),
+			 void *arg) must_check;
 
 /*
  * mountpoint_path - the canonical path of a folder that may be a dead mount; the caller frees

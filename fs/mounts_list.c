@@ -158,7 +158,7 @@ void record_row(const struct record_file *file, struct mount_row *row)
 		.manifest = xstrdup(file->manifest),
 		.store = xstrdup(file->store),
 		.tree = xstrdup(file->tree),
-		.mounted = {file->dev_major, file->dev_minor, true},
+		.mounted = {file->dev_major, file->dev_minor, true, geteuid()},
 		.started_at = file->started_at,
 		.pid = file->pid,
 		.n_layers = min_of(file->n_layers, (uint32_t)INDEX_LAYERS_MAX),

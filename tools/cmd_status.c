@@ -6,6 +6,7 @@
 #include "tools/cli.h"
 #include "tools/format.h"
 #include "tools/json_out.h"
+#include "tools/mount_dead.h"
 #include "tools/mount_view.h"
 #include "tools/terminal.h"
 
@@ -39,6 +40,19 @@ static void print_values(const struct mount_view *v, const char *label,
 	free(text);
 }
 
+/* Beside signed layers they look as if something were missing. */
+static void print_small(const struct mount_view *v, const struct mount_row *row)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < row->n_layers; i++)
+		any = any || mount_layer_is_small(&row->layers[i]);
+	if (any)
+		mount_view_line(v, "small",
+				"up to 1 MiB: in no published index, but fetched whole, verified "
+				"and indexed when it is first read");
+}
+
 static void print_details(const struct mount_view *v, const struct mount_row *row)
 {
 	struct mount_names names;
@@ -57,6 +71,7 @@ static void print_details(const struct mount_view *v, const struct mount_row *ro
 	print_values(v, "upcalls", row->counters.upcalls, row->counters.n_upcalls);
 	print_values(v, "content", row->counters.content, row->counters.n_content);
 	mount_view_layers(v, row, row->n_layers);
+	print_small(v, row);
 	mount_view_waiting(v, row, &names, BOARD_WAITING_MAX);
 	mount_view_slow(v, row, &names, BOARD_SLOW_MAX);
 	mount_names_fini(&names);
@@ -284,8 +299,7 @@ static err_t show(const char *directory, bool json, struct diag *d)
 	if (!err && directory)
 		shown.n = list_select(&list, path);
 	if (!err && directory && shown.n == 0)
-		err = fail(d, ERR_NOT_FOUND, -ENOENT, "no image of yours is mounted on %s",
-			   directory);
+		err = mount_missing(path, directory, d);
 	if (!err && json)
 		print_json(&shown);
 	else if (!err)
@@ -307,7 +321,11 @@ static int run(const struct command *self, int argc, char **argv)
 
 	if (n > 1)
 		return cli_usage_error(self, "expected one DIR at the most, got %d operands", n);
-	return show(n ? operands[0] : NULL, common.json, &d) ? cli_fail(self, &d) : 0;
+	if (show(n ? operands[0] : NULL, common.json, &d))
+		return cli_fail(self, &d);
+	if (n == 0 && !common.quiet)
+		mount_warn_dead(self);
+	return 0;
 }
 
 const struct command cmd_status = {
@@ -320,7 +338,8 @@ const struct command cmd_status = {
 		"is\n"
 		"here; the reads that wait now, and why; those that waited longest in the last "
 		"ten\n"
-		"minutes; the last error. No daemon is asked, so this works when one hangs.\n\n"
+		"minutes; the last error. No daemon is asked, so this works when one hangs. Exit\n"
+		"status 3: no image of yours is mounted on DIR, or its daemon is gone.\n\n"
 		"READ is what readers got, FETCHED what came from the registry, OF the image's "
 		"size,\n"
 		"HIT the share of chunks that the store had, WAIT the reads that wait now.",

@@ -7,6 +7,7 @@
 #include "fs/mounts.h"
 #include "tools/cli.h"
 #include "tools/format.h"
+#include "tools/mount_dead.h"
 #include "tools/mount_text.h"
 #include "tools/mount_view.h"
 #include "tools/screen.h"
@@ -18,8 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DELAY_MAX_S 3600
-#define HINT_WIDTH  54 /* of the longest */
+#define DELAY_MAX_S  3600
+#define DELAY_MIN_MS 100
+#define HINT_WIDTH   54 /* of the longest */
 
 enum order {
 	BY_MOUNTPOINT,
@@ -50,9 +52,10 @@ struct top {
 	const char *mountpoint; /* only this one; or NULL */
 	struct look now, before;
 	enum order order;
-	int chosen_pid; /* the highlighted mount's daemon; 0: the first */
-	bool one;	/* everything about the chosen mount */
-	uint64_t rounds, delay_s;
+	int chosen_pid;	 /* the highlighted mount's daemon; 0: the first */
+	bool one;	 /* everything about the chosen mount */
+	uint64_t rounds; /* 0: for ever */
+	unsigned delay_ms;
 };
 
 /* ---- looking ---- */
@@ -275,9 +278,10 @@ static void print_round(const struct top *t, const struct mount_view *v, size_t 
 
 /* ---- rounds in a pipe ---- */
 
-static void sleep_s(uint64_t seconds)
+static void sleep_ms(unsigned ms)
 {
-	struct timespec left = {.tv_sec = (time_t)seconds};
+	struct timespec left = {.tv_sec = (time_t)(ms / 1000),
+				.tv_nsec = (long)(ms % 1000) * 1000000};
 
 	while (nanosleep(&left, &left) && errno == EINTR)
 		;
@@ -291,7 +295,7 @@ static err_t run_plain(struct top *t, struct diag *d)
 		err_t err;
 
 		if (i) {
-			sleep_s(t->delay_s);
+			sleep_ms(t->delay_ms);
 			putchar('\n');
 		}
 		err = take_look(t, d);
@@ -360,7 +364,7 @@ static bool obey(struct top *t, int key)
 static err_t watch(struct top *t, struct diag *d)
 {
 	for (uint64_t i = 0; !t->rounds || i < t->rounds; i++) {
-		int64_t until_ms = now_ms() + (int64_t)t->delay_s * 1000;
+		int64_t until_ms = now_ms() + t->delay_ms;
 		int key = SCREEN_RESIZED;
 		err_t err = take_look(t, d);
 
@@ -401,24 +405,43 @@ static err_t find_mount(struct top *t, const char *directory, char **path, struc
 	if (!err)
 		err = take_look(t, d);
 	if (!err && directory && t->now.list.n == 0)
-		err = fail(d, ERR_NOT_FOUND, -ENOENT, "no image of yours is mounted on %s",
-			   directory);
+		err = mount_missing(*path, directory, d);
 	look_fini(&t->now);
 	return err;
+}
+
+/* SECONDS[.FRACTION] from 0.1 on, with a point whatever the locale, as thousandths. */
+static bool parse_delay(const char *text, unsigned *ms)
+{
+	size_t whole = strspn(text, "0123456789"), digits = 0;
+	const char *point = text + whole;
+	unsigned scale = 1000;
+
+	if (*point == '.')
+		digits = strspn(point + 1, "0123456789");
+	if (whole + digits == 0 || whole > 4 || point[*point == '.' ? 1 + digits : 0])
+		return false;
+	*ms = whole ? (unsigned)strtoul(text, NULL, 10) * 1000 : 0;
+	for (size_t i = 1; i <= digits && (scale /= 10); i++)
+		*ms += (unsigned)(point[i] - '0') * scale;
+	return *ms >= DELAY_MIN_MS && *ms <= DELAY_MAX_S * 1000;
 }
 
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct common_options common = {0};
-	struct top t = {.delay_s = 1};
+	struct top t = {.delay_ms = 1000};
+	uint64_t rounds = UINT64_MAX;
+	const char *delay = NULL;
 	struct diag d = DIAG_INIT;
 	auto_free char *path = NULL;
 	bool batch = false;
 	char **operands;
 	const struct option_row rows[] = {
 		{'b', "batch", OPT_FLAG, &batch, NULL, "plain text, one round after the other"},
-		{'n', "rounds", OPT_NUMBER, &t.rounds, "N", "end after so many (for ever)"},
-		{'d', "delay", OPT_NUMBER, &t.delay_s, "SECONDS", "between two rounds (1)"},
+		{'n', "rounds", OPT_NUMBER, &rounds, "N", "end after so many (for ever)"},
+		{'d', "delay", OPT_STRING, &delay, "SECONDS",
+		 "between two rounds, from 0.1 on (1)"},
 		{0},
 	};
 	int n = cli_parse(self, argc, argv, rows, &common, &operands);
@@ -426,8 +449,12 @@ static int run(const struct command *self, int argc, char **argv)
 
 	if (n > 1)
 		return cli_usage_error(self, "expected one DIR at the most, got %d operands", n);
-	if (t.delay_s == 0 || t.delay_s > DELAY_MAX_S)
-		return cli_usage_error(self, "--delay: 1 to %d seconds", DELAY_MAX_S);
+	if (rounds == 0)
+		return cli_usage_error(self, "--rounds: 1 or more; leave it out for no end");
+	if (delay && !parse_delay(delay, &t.delay_ms))
+		return cli_usage_error(self, "--delay: 0.1 to %d seconds, not '%s'", DELAY_MAX_S,
+				       delay);
+	t.rounds = rounds == UINT64_MAX ? 0 : rounds;
 	err = find_mount(&t, n ? operands[0] : NULL, &path, &d);
 	if (!err)
 		err = batch || !screen_is_possible() ? run_plain(&t, &d) : run_on_screen(&t, &d);

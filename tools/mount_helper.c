@@ -39,8 +39,8 @@ static const struct conf_key own_keys[] = {
 	{"log", "FILE", "log to a file, not to syslog", CONF_TEXT, CONF_MOUNT, false, NULL},
 	{"metrics", "WHERE", "figures for Prometheus: [ADDR]:PORT, unix:PATH or a file", CONF_TEXT,
 	 CONF_MOUNT, false, NULL},
-	{"offline", "yes|no", "fetch nothing: what the store lacks can not be read", CONF_FLAG,
-	 CONF_MOUNT, false, NULL},
+	{"offline", "yes|no", "ask no registry: use what the store has", CONF_FLAG, CONF_MOUNT,
+	 false, NULL},
 	{"fsname", "NAME", "the source in the table of mounts; 'mount -a' looks for REF", CONF_TEXT,
 	 CONF_MOUNT, false, NULL},
 };
@@ -308,9 +308,10 @@ static err_t build(struct helper *h, const char *reference, const char *director
 	add_argument(h, xasprintf("--fsname=%s", reference));
 	if (h->verbose)
 		add_argument(h, xstrdup("-v"));
-	err_t err = check_reference(reference, d);
+	err_t err = take_list(h, d);
+	/* Last: what "remount" calls a source may be no reference any more. */
 	if (!err)
-		err = take_list(h, d);
+		err = check_reference(reference, d);
 	if (err)
 		return err;
 	if (h->words)

@@ -254,6 +254,11 @@ static void print_bar(const struct mount_view *v, const struct mount_layer *l, u
 	fputc(']', v->out);
 }
 
+bool mount_layer_is_small(const struct mount_layer *l)
+{
+	return l->state == LAYER_UNINDEXED && l->size <= SMALL_LAYER_DEFAULT;
+}
+
 static void print_layer(const struct mount_view *v, const struct layer_line *line,
 			const struct mount_row *row, uint32_t i)
 {
@@ -264,7 +269,7 @@ static void print_layer(const struct mount_view *v, const struct layer_line *lin
 
 	fprintf(v->out, "%3" PRIu32 " ", i);
 	mount_text_begin(v, bad ? MOUNT_TEXT_BAD : MOUNT_TEXT_PLAIN);
-	fprintf(v->out, "%-9s", layer_state_name(l->state));
+	fprintf(v->out, "%-9s", mount_layer_is_small(l) ? "small" : layer_state_name(l->state));
 	mount_text_end(v, bad ? MOUNT_TEXT_BAD : MOUNT_TEXT_PLAIN);
 	if (l->same_as != i) {
 		fprintf(v->out, " the same as %" PRIu32 "\n", l->same_as);

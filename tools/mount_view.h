@@ -71,6 +71,9 @@ void mount_view_line(const struct mount_view *v, const char *name, const char *t
 void mount_view_totals(const struct mount_view *v, const struct mount_row *row);
 /* mount_view_last_error - when, of which layer, and what; nothing when there was none. */
 void mount_view_last_error(const struct mount_view *v, const struct mount_row *row);
+/* mount_layer_is_small - a layer that needs no published index: it is indexed when first read. */
+bool mount_layer_is_small(const struct mount_layer *l);
+
 /* mount_view_layers - a line a layer: state, fetched of its size, and a bar of what is here. */
 void mount_view_layers(const struct mount_view *v, const struct mount_row *row, size_t max);
 /* mount_view_waiting, mount_view_slow - reads that wait now, reads that waited longest; a head and

@@ -4,6 +4,7 @@
 #include "tools/run_plan.h"
 
 #include "tools/run_caps.h"
+#include "tools/run_tmpfs.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -28,10 +29,13 @@ size_t run_plan_rows(struct run_options *o, struct option_row *rows)
 		 "names of the image, or numbers"},
 		{0, "entrypoint", OPT_STRING, &o->entrypoint, "PROGRAM",
 		 "in place of the image's; '': none"},
-		{0, "net", OPT_STRING, &o->net, "host|none",
+		{0, "network", OPT_STRING, &o->net, "host|none",
 		 "this machine's network, or only a loopback of its own (host)"},
+		{0, "net", OPT_STRING, &o->net, "host|none", "short for --network"},
 		{0, "read-only", OPT_FLAG, &o->read_only, NULL,
-		 "the root file system can not be written"},
+		 "only /run, /tmp, /var/tmp (in memory) and volumes can be written"},
+		{0, "tmpfs", OPT_EACH, &o->tmpfs, "DIR[:OPTIONS]",
+		 "an empty DIR in memory; size=64m, mode=755, ro, exec"},
 		{0, "hostname", OPT_STRING, &o->hostname, "NAME", "the host's name inside"},
 		{0, "name", OPT_STRING, &o->name, "NAME", "name the container"},
 		{0, "cap-add", OPT_EACH, &o->cap_add, "CAP", "a capability more, or ALL"},
@@ -65,7 +69,13 @@ err_t run_plan_check(const struct run_options *o, struct diag *d)
 		err = fail(d, ERR_USAGE, -EINVAL, "-w '%s': an absolute path is needed",
 			   o->workdir);
 	if (!err && o->net && strcmp(o->net, "host") && strcmp(o->net, "none"))
-		err = fail(d, ERR_USAGE, -EINVAL, "--net: 'host' or 'none', not '%s'", o->net);
+		err = fail(d, ERR_USAGE, -EINVAL, "--network: 'host' or 'none', not '%s'", o->net);
+	for (size_t i = 0; !err && i < o->tmpfs.n; i++) {
+		struct run_tmpfs tmpfs;
+		err = run_tmpfs_parse(o->tmpfs.texts[i], &tmpfs, d);
+		if (!err)
+			run_tmpfs_fini(&tmpfs);
+	}
 	for (size_t i = 0; !err && i < o->cap_add.n; i++)
 		err = run_caps_parse(o->cap_add.texts[i], &set, d);
 	for (size_t i = 0; !err && i < o->cap_drop.n; i++)
@@ -234,6 +244,10 @@ err_t run_plan_volumes(const struct run_options *o, struct run_spec *spec, struc
 	err_t err = 0;
 	for (size_t i = 0; !err && i < o->volumes.n; i++)
 		err = make_volume(o->volumes.texts[i], spec, d);
+	for (size_t i = 0; !err && i < o->tmpfs.n; i++)
+		err = run_tmpfs_add(spec, o->tmpfs.texts[i], d);
+	if (!err && o->read_only)
+		run_tmpfs_add_usual(spec);
 	return err;
 }
 

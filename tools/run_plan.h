@@ -10,17 +10,18 @@
 #include "tools/cli.h"
 #include "tools/run_spec.h"
 
-#define RUN_PLAN_ROWS 14 /* that run_plan_rows gives */
+#define RUN_PLAN_ROWS 16 /* that run_plan_rows gives */
 
 struct run_options {
 	struct option_texts volumes;   /* -v SRC:DST[:ro] */
+	struct option_texts tmpfs;     /* --tmpfs DIR[:OPTIONS] */
 	struct option_texts env;       /* -e NAME[=VALUE] */
 	struct option_texts env_files; /* --env-file FILE */
 	struct option_texts cap_add, cap_drop;
 	const char *workdir;	/* -w DIR */
 	const char *user;	/* -u USER[:GROUP] */
 	const char *entrypoint; /* --entrypoint PROGRAM; "" removes the image's */
-	const char *net;	/* --net host|none */
+	const char *net;	/* --network host|none */
 	const char *name;	/* --name NAME */
 	const char *hostname;	/* --hostname NAME */
 	bool terminal;		/* -t */
@@ -33,7 +34,7 @@ size_t run_plan_rows(struct run_options *o, struct option_row *rows);
 
 /*
  * run_plan_check - what can be seen to be wrong before an image is looked at
- * -EINVAL (ERR_USAGE): names, -w, --net.
+ * -EINVAL (ERR_USAGE): names, -w, --network, --tmpfs.
  */
 err_t run_plan_check(const struct run_options *o, struct diag *d) must_check;
 
@@ -49,7 +50,8 @@ err_t run_plan_make(const struct run_options *o, const struct image_config *conf
 		    char *const *words, const char *hostname, struct run_spec *out,
 		    struct diag *d) must_check;
 
-/* run_plan_volumes - a bind for each -v; ERR_USAGE, or ERR_NOT_FOUND for one that is not here. */
+/* run_plan_volumes - a bind for each -v, a tmpfs for each --tmpfs, and with --read-only the usual
+ * ones; ERR_USAGE, or ERR_NOT_FOUND for a source that is not here. */
 err_t run_plan_volumes(const struct run_options *o, struct run_spec *spec,
 		       struct diag *d) must_check;
 

@@ -92,6 +92,8 @@ err_t run_spec_check(const struct run_spec *spec, struct diag *d)
 		if (!err)
 			err = check_text("volume", spec->binds[i].target, d);
 	}
+	for (size_t i = 0; !err && i < spec->n_tmpfs; i++)
+		err = check_text("--tmpfs", spec->tmpfs[i].target, d);
 	return err;
 }
 
@@ -105,6 +107,11 @@ void run_spec_fini(struct run_spec *spec)
 		free(spec->binds[i].target);
 	}
 	free(spec->binds);
+	for (size_t i = 0; i < spec->n_tmpfs; i++) {
+		free(spec->tmpfs[i].target);
+		free(spec->tmpfs[i].options);
+	}
+	free(spec->tmpfs);
 	run_env_fini(&spec->env);
 	run_user_fini(&spec->user);
 	free(spec->cwd);
@@ -214,6 +221,24 @@ static void put_bind(struct json_out *j, const struct run_bind *bind)
 	json_put_end(j);
 }
 
+static void put_tmpfs(struct json_out *j, const struct run_spec *spec, bool in_volume)
+{
+	for (size_t i = 0; i < spec->n_tmpfs; i++) {
+		if (spec->tmpfs[i].in_volume != in_volume)
+			continue;
+		auto_free char *options = xstrdup(spec->tmpfs[i].options);
+		json_put_object(j, NULL);
+		json_put_text(j, "destination", spec->tmpfs[i].target);
+		json_put_text(j, "type", "tmpfs");
+		json_put_text(j, "source", "tmpfs");
+		json_put_array(j, "options");
+		for (char *rest = options, *word; (word = strsep(&rest, ","));)
+			json_put_text(j, NULL, word);
+		json_put_end(j);
+		json_put_end(j);
+	}
+}
+
 static const struct fixed_mount *sys_mount(const struct run_spec *spec)
 {
 	if (spec->in_user_ns)
@@ -230,8 +255,10 @@ static void put_mounts(struct json_out *j, const struct run_spec *spec)
 	json_put_array(j, "mounts");
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
 		put_mount(j, fixed[i]);
+	put_tmpfs(j, spec, false);
 	for (size_t i = 0; i < spec->n_binds; i++)
 		put_bind(j, &spec->binds[i]);
+	put_tmpfs(j, spec, true);
 	json_put_end(j);
 }
 

@@ -24,6 +24,13 @@ struct run_bind {
 	bool read_only;
 };
 
+/* A directory of the container in memory; see tools/run_tmpfs.h. */
+struct run_tmpfs {
+	char *target;	/* absolute; owned */
+	char *options;	/* parted by commas; owned */
+	bool in_volume; /* mounted behind the binds */
+};
+
 struct run_spec {
 	char **args; /* of the process; not empty, NULL at the end; owned */
 	struct run_env env;
@@ -34,6 +41,8 @@ struct run_spec {
 	char *stop_signal;	/* "SIGTERM"; owned */
 	struct run_bind *binds; /* in order: a later one may lie on an earlier one; owned */
 	size_t n_binds, binds_cap;
+	struct run_tmpfs *tmpfs; /* in order; owned */
+	size_t n_tmpfs, tmpfs_cap;
 	uint64_t caps; /* see run_caps.h */
 	enum run_net net;
 	unsigned rows, columns; /* of that terminal; 0: not known */

@@ -106,12 +106,31 @@ def test_network(runner):
     assert runner.out("ls", "/sys/class/net", options=["--net", "none"]) == "lo\n"
     here = os.readlink("/proc/self/ns/net")
     assert runner.out("readlink", "/proc/self/ns/net") == here + "\n"
-    assert runner.out("readlink", "/proc/self/ns/net", options=["--net=none"]) != here + "\n"
+    assert runner.out("readlink", "/proc/self/ns/net", options=["--network=none"]) != here + "\n"
 
 
 def test_read_only(runner):
     done = runner("sh", "-c", "touch /x; echo y > /dev/shm/y && cat /dev/shm/y", options=["--read-only"])
     assert done.stdout == "y\n" and "Read-only" in done.stderr
+
+
+def test_memory(runner, scratch):
+    """What may be written with --read-only, as with podman; --tmpfs; volumes on them and below them."""
+    folder = scratch / "shared"
+    (folder / "cache").mkdir(parents=True)
+    (folder / "cache").chmod(0o1777)  # runc 1.1 gives a tmpfs the mode of what it hides
+    (folder / "file").write_text("here\n")
+    options = ["--read-only", "--tmpfs", "/srv/made:size=1m,mode=700,exec", "--tmpfs", "/mnt/cache", "-v", f"{folder}:/mnt", "-v", f"{folder}:/tmp/in"]
+    script = ("for d in /run /tmp /var/tmp /srv/made /mnt/cache; do echo x > $d/x || echo no $d; stat -c %a $d; done; cat /tmp/in/file;"
+              "cp /bin/true /srv/made && /srv/made/true && echo ran; head -c 2000000 /dev/zero > /srv/made/y || echo full;"
+              "cp /bin/true /mnt/cache && /mnt/cache/true || echo noexec; touch /etc/x; cat /etc/hostname")
+    done = runner("sh", "-c", script, options=[*options, "--hostname", "box"])
+    lines = done.stdout.splitlines()
+    assert lines == ["755", "1777", "1777", "700", "1777", "here", "ran", "full", "noexec", "box"], done
+    assert "Read-only" in done.stderr and os.listdir(folder / "cache") == []
+    done = runner("sh", "-c", "echo x > /tmp/x", options=["--read-only", "-v", f"{folder}:/tmp:ro"], status=2)
+    assert "Read-only" in done.stderr
+    says(runner("true", options=["-v", f"{folder}:/mnt", "--tmpfs", "/mnt/"], status=2), 2, "something else")
 
 
 def test_devices_are_closed(runner):
@@ -308,7 +327,8 @@ def test_terminal_is_needed(any_runner):
 
 
 @pytest.mark.parametrize("options, status, word", [
-    (["--net", "bridge"], 2, "'host' or 'none'"),
+    (["--net", "bridge"], 2, "'host' or 'none'"), (["--tmpfs", "tmp"], 2, "absolute"), (["--tmpfs", "/"], 2, "absolute"),
+    (["--tmpfs", "/a:size=x"], 2, "size=BYTES"), (["--tmpfs", "/a:mode=9"], 2, "mode=OCTAL"), (["--tmpfs", "/a:suid"], 2, "none of"),
     (["-w", "relative"], 2, "absolute"),
     (["-v", "/tmp"], 2, "SRC:DST"),
     (["-v", "/no/such:/mnt"], 125, "/no/such"),

@@ -172,7 +172,9 @@ def test_names_of_a_published_tree(scratch, status, world):
         reference = registry.push(images.small_image(scratch / "image"), "seeing")
         first.run("index push", "--sign-key", key, reference)
         folder = second.mount(reference, "--trust-key", public, "--no-profile", "--read-budget", "3", env=world)
-        assert "signed" in status(folder)["layers"]
+        assert status(folder)["layers"] == ["unindexed", "signed", "signed"]
+        shown = second.run("status", folder, env=world).stdout
+        assert "\n  0 small " in shown and "\nsmall       up to 1 MiB" in shown and "unindexed" not in shown
         read(folder, f"{MANY}/01")
         assert status(folder)["layer_details"][2]["fetched_bytes"] > 0
         registry.stop()
@@ -182,6 +184,25 @@ def test_names_of_a_published_tree(scratch, status, world):
     finally:
         second.stop()
         registry.stop()
+
+
+def test_a_daemon_that_died(mounted, imgfs, world, umount, status, scratch):
+    """Its mount is there and can not be looked at; live ones, and those of other users, are not called dead."""
+    dead, live = mounted(), mounted()
+    os.kill(status(dead)["pid"], signal.SIGKILL)
+    for command in ("status", "top"):
+        done = imgfs.run(command, dead, env=world, check=False)
+        assert done.returncode == 3 and f"{dead} is a mount whose daemon is gone; run 'imgfs umount {dead}'" in done.stderr, done
+    done = imgfs.run("status", "--json", env=world)
+    assert [row["mountpoint"] for row in json.loads(done.stdout)["mounts"]] == [live]
+    assert done.stderr == f"imgfs status: {dead} is a mount whose daemon is gone; run 'imgfs umount {dead}' (no daemon has a record of it in {world['IMGFS_RUNTIME_DIR']})\n"
+    assert imgfs.run("status", "-q", env=world).stderr == ""
+    done = imgfs.run("status", "/usr", env=world, check=False)
+    assert done.returncode == 3 and "no image of yours" in done.stderr
+    umount(dead)
+    assert imgfs.run("status", env=world).stderr == ""
+    done = imgfs.run("status", dead, env=world, check=False)
+    assert done.returncode == 3 and "no image of yours" in done.stderr
 
 
 def test_status_fits_a_narrow_window(fake, mounted, imgfs, world):
@@ -396,7 +417,11 @@ def test_top_in_a_pipe(mounted, imgfs, world):
     one = imgfs.run("top", "-n", "1", folder, env=world).stdout
     assert "fetched" in one and "proven" in one and "[" in one
     assert imgfs.run("top", "-n", "1", "/usr", env=world, check=False).returncode == 3
-    assert imgfs.run("top", "-d", "0", env=world, check=False).returncode == 2
+    begun = time.monotonic()
+    assert imgfs.run("top", "-b", "-n", "4", "-d", ".2", env=world).stdout.count("imgfs top") == 4
+    assert 0.6 <= time.monotonic() - begun < 2.5 * SLOWER
+    for words in (["-d", "0"], ["-d", "0.09"], ["-d", "3601"], ["-d", "1s"], ["-d", "."], ["-d", "-1"], ["-n", "0"]):
+        assert imgfs.run("top", *words, env=world, check=False).returncode == 2, words
     shown = subprocess.run(["sh", "-c", '"$@" | head -1', "sh", *imgfs.command("top", "-b")], capture_output=True, text=True,
                            env=program.environment(**world), timeout=60, check=True)
     assert shown.stdout.startswith("imgfs top")

@@ -8,6 +8,7 @@
 #include "tools/run_env.c"
 #include "tools/run_plan.c"
 #include "tools/run_spec.c"
+#include "tools/run_tmpfs.c"
 #include "tools/run_user.c"
 
 #include <setjmp.h>
@@ -213,6 +214,56 @@ static void commands(void **state)
 	assert_args(&other, entry, cmd, words, "o|w|-x|");
 	assert_args(&empty, entry, cmd, words, "w|-x|");
 	assert_args(&empty, entry, cmd, nothing, "c|");
+}
+
+static void assert_tmpfs(const char *text, const char *target, const char *options)
+{
+	struct run_tmpfs tmpfs;
+	struct diag d = DIAG_INIT;
+	err_t err = run_tmpfs_parse(text, &tmpfs, &d);
+	assert_int_equal(err, target ? 0 : -EINVAL);
+	if (!target)
+		return;
+	assert_string_equal(tmpfs.target, target);
+	assert_string_equal(tmpfs.options, options);
+	run_tmpfs_fini(&tmpfs);
+}
+
+static void memory(void **state)
+{
+	(void)state;
+	assert_tmpfs("/a", "/a", "nosuid,nodev,mode=1777,noexec");
+	assert_tmpfs("/a//:", "/a", "nosuid,nodev,mode=1777,noexec");
+	assert_tmpfs("/a/b:size=10m,,exec,mode=0755", "/a/b",
+		     "nosuid,nodev,size=10m,exec,mode=0755");
+	assert_tmpfs("/a:size=50%,ro", "/a", "nosuid,nodev,size=50%,ro,mode=1777,noexec");
+	static const char *const wrong[] = {"",		 "a",		"/",
+					    "//",	 "/a:suid",	"/a:size=",
+					    "/a:size=m", "/a:size=1mm", "/a:size=1%%",
+					    "/a:mode=8", "/a:mode=",	"/a:mode=77777"};
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		assert_tmpfs(wrong[i], NULL, NULL);
+}
+
+/* A volume lies on a tmpfs, unless that lies in it. */
+static void memory_and_volumes(void **state)
+{
+	struct run_spec spec = {0};
+	struct diag d = DIAG_INIT;
+	(void)state;
+	run_spec_bind(&spec, xstrdup("/host"), xstrdup("/tmp/"), false);
+	run_spec_bind(&spec, xstrdup("/host"), xstrdup("/data/in"), false);
+	assert_int_equal(run_tmpfs_add(&spec, "/data", &d), 0);
+	assert_int_equal(run_tmpfs_add(&spec, "/tmp/in", &d), 0);
+	assert_int_equal(run_tmpfs_add(&spec, "/tmp", &d), -EINVAL);
+	assert_int_equal(run_tmpfs_add(&spec, "/data/", &d), -EINVAL);
+	run_tmpfs_add_usual(&spec);
+	assert_int_equal(spec.n_tmpfs, 4);
+	assert_false(spec.tmpfs[0].in_volume);
+	assert_true(spec.tmpfs[1].in_volume);
+	assert_string_equal(spec.tmpfs[2].target, "/run");
+	assert_string_equal(spec.tmpfs[3].target, "/var/tmp");
+	run_spec_fini(&spec);
 }
 
 static void signals(void **state)
@@ -441,6 +492,8 @@ int main(void)
 		cmocka_unit_test(environment_file),
 		cmocka_unit_test(commands),
 		cmocka_unit_test(signals),
+		cmocka_unit_test(memory),
+		cmocka_unit_test(memory_and_volumes),
 		cmocka_unit_test(capabilities),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(volumes),

@@ -55,6 +55,8 @@ def test_user_with_one_id(user):
     assert user("sh", "-c", "exit 5").returncode == 5
     says(user("id", options=["-u", "games"]), 125, "/etc/subuid", "uidmap")
     assert user("ls", "/sys/class/net", options=["--net", "none"]).returncode == 0
+    done = user("sh", "-c", "echo x > /tmp/x; cat /tmp/x; touch /etc/x", options=["--read-only", "--tmpfs", "/srv/made"])
+    assert done.stdout == "x\n" and "Read-only" in done.stderr, done.stderr
 
 
 @pytest.fixture

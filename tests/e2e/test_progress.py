@@ -166,7 +166,7 @@ def press(master):
 
 def test_a_terminal(imgfs, slow):
     begun = time.monotonic()
-    status, screen = on_terminal(imgfs.command("ls", slow.reference))
+    status, screen = on_terminal(imgfs.command("ls", "-1", slow.reference))
     took = time.monotonic() - begun
     assert status == 0 and screen.text() == "file0\nfile1\nfile2", screen.text()
     pages = "\n".join(screen.pages)
@@ -178,7 +178,7 @@ def test_a_terminal(imgfs, slow):
 @pytest.mark.parametrize("columns, rows", [(40, 8), (40, 2), (20, 24), (1, 1), (300, 100)])
 def test_sizes(imgfs, slow, columns, rows):
     slow.delay = 0.015
-    status, screen = on_terminal(imgfs.command("ls", slow.reference), columns, rows)
+    status, screen = on_terminal(imgfs.command("ls", "-1", slow.reference), columns, rows)
     text = re.sub(r"\s", "", screen.text())
     assert status == 0 and text == "file0file1file2"
     assert screen.moves and max(len(page.split("\n")) for page in screen.pages) <= max(rows, 2)
@@ -198,7 +198,7 @@ def test_interrupted(imgfs, slow):
 
 def test_an_error_stands_alone(imgfs, slow):
     slow.spoilt = slow.layout.layers[1]["digest"]
-    status, screen = on_terminal(imgfs.command("ls", slow.reference))
+    status, screen = on_terminal(imgfs.command("ls", "-1", slow.reference))
     assert os.WEXITSTATUS(status) == 6 and screen.moves
     lines = [line for line in screen.text().replace("\n", " ").split("imgfs ") if line]
     assert lines[-1].startswith("ls: ") and "layer 2 of 3" in lines[-1]
@@ -207,7 +207,7 @@ def test_an_error_stands_alone(imgfs, slow):
 
 def test_a_log_line_in_between(imgfs, slow):
     """With -v lines come while the picture stands; it is drawn again below them."""
-    status, screen = on_terminal(imgfs.command("ls", "-v", slow.reference), columns=250)
+    status, screen = on_terminal(imgfs.command("ls", "-1", "-v", slow.reference), columns=250)
     text = screen.text()
     assert status == 0 and text.endswith("file0\nfile1\nfile2")
     assert text.count("layer.indexed") == 3 and not re.search(r"[#-]{6}|total", text), text
@@ -252,7 +252,7 @@ def test_resized(imgfs, slow):
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, widths.pop(), 0, 0))
         return bool(widths)
 
-    status, screen = on_terminal(imgfs.command("ls", slow.reference), columns=80, seen=resize, wraps=True)
+    status, screen = on_terminal(imgfs.command("ls", "-1", slow.reference), columns=80, seen=resize, wraps=True)
     assert status == 0 and screen.text() == "file0\nfile1\nfile2" and not widths
     assert max(len(page.split("\n")) for page in screen.pages) <= 4
 
@@ -266,7 +266,7 @@ def test_nobody_looks(imgfs, slow):
 @pytest.mark.parametrize("options, term", [(["-q"], "xterm"), ([], "dumb"), ([], ""), (["--progress=none"], "xterm")])
 def test_quiet(imgfs, slow, options, term):
     slow.delay = 0.015
-    status, screen = on_terminal(imgfs.command("ls", *options, slow.reference), term=term)
+    status, screen = on_terminal(imgfs.command("ls", "-1", *options, slow.reference), term=term)
     assert status == 0 and screen.text() == "file0\nfile1\nfile2" and not screen.moves
 
 

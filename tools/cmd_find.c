@@ -37,6 +37,13 @@ struct words {
 	int n_others;
 };
 
+static void words_fini(struct words *w)
+{
+	free(w->tests);
+	free(w->others);
+	*w = (struct words){0};
+}
+
 /* Tests of find(1) that can not be here, and what to do instead. */
 static const char *advice(const char *word)
 {
@@ -322,15 +329,15 @@ static int find_image(struct finder *f, const struct words *words)
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct finder f = {.self = self};
-	/* Static, since help leaves from within split_words. */
+	/* Static, since a description leaves from within, and may be asked for again. */
 	static struct words words;
+	words_fini(&words);
 	f.put_name = terminal_is(STDOUT_FILENO) ? format_name : format_raw;
 	int status = split_words(self, argc, argv, &words);
 	if (!status)
 		status = find_image(&f, &words);
 	expression_free(&f.expression);
-	free(words.tests);
-	free(words.others);
+	words_fini(&words);
 	return status;
 }
 

@@ -146,7 +146,7 @@ def test_rm_keeps_what_others_need(imgfs, two, registry):
     imgfs.run("store rm", named(imgfs, two[1])["digest"])
     left = imgfs.json("store du")
     assert left["layers"] == left["images"] == left["chunks"] == left["blobs"] == 0
-    assert not [path for path in imgfs.files() if "/profiles/" not in path]
+    assert not [path for path in imgfs.files() if "/profiles/" not in path and "/traces/" not in path]
 
 
 def test_rm_by_digest_and_by_name(imgfs, two, registry):
@@ -283,7 +283,7 @@ def test_verify_published(imgfs, registry, scratch):
     age(fresh)
     assert fresh.json("store gc")["freed"] == 0
     fresh.run("store rm", reference)
-    assert not [path for path in fresh.files() if "/profiles/" not in path]
+    assert not [path for path in fresh.files() if "/profiles/" not in path and "/traces/" not in path]
 
 
 def test_repair_under_a_mount(imgfs, two):
@@ -345,7 +345,7 @@ def test_gc_beside_everything(imgfs, two, registry):
     assert not os.listdir(f"{imgfs.store}/v1/tmp")
     age(imgfs)
     imgfs.run("store gc", "--max", "0")
-    assert not [path for path in imgfs.files() if "/profiles/" not in path]
+    assert not [path for path in imgfs.files() if "/profiles/" not in path and "/traces/" not in path]
 
 
 def test_pipes_and_words(imgfs, two):

@@ -125,7 +125,7 @@ def rendered(path):
 
 def test_a_page_for_every_command(pages):
     names = {path.name for path in pages.iterdir()}
-    assert {f"imgfs-{'-'.join(words)}.1" for words in commands()} | {"imgfs.1", "imgfs-index.5", "imgfs.conf.5", "mount.imgfs.8"} == names
+    assert {f"imgfs-{'-'.join(words)}.1" for words in commands()} | {"imgfs.1", "imgfs-index.5", "imgfs.conf.5", "mount.imgfs.8", "mount.fuse.imgfs.8"} == names
 
 
 def test_pages_say_all_options(pages):

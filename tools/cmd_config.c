@@ -247,7 +247,7 @@ static int run(const struct command *self, int argc, char **argv)
 	bool keys = false;
 	char **operands;
 	const struct option_row rows[] = {
-		{0, "json", OPT_FLAG, &common.json, NULL, "one object (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "one object (JSON.md)"},
 		{0, "keys", OPT_FLAG, &keys, NULL, "list the keys that imgfs.conf may have"},
 		{0},
 	};

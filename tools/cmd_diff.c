@@ -85,7 +85,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{0, "times", OPT_FLAG, &o.times, NULL,
 		 "also when files were last modified, which builds change for nothing"},
 		{0, "exit-code", OPT_FLAG, &o.exit_code, NULL, "exit with 1 when anything differs"},
-		{0, "json", OPT_FLAG, &common.json, NULL, "an object (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "an object (JSON.md)"},
 		{0},
 	};
 	int n = cli_parse(self, argc, argv, rows, &common, &operands);

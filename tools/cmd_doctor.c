@@ -57,7 +57,7 @@ static int run(const struct command *self, int argc, char **argv)
 	struct doctor doc = {.is_root = geteuid() == 0};
 	char **operands;
 	const struct option_row rows[] = {
-		{0, "json", OPT_FLAG, &doc.common.json, NULL, "one object (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &doc.common.json, NULL, "one object (JSON.md)"},
 		{0},
 	};
 	int n = cli_parse(self, argc, argv, rows, &doc.common, &operands);

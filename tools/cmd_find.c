@@ -307,7 +307,7 @@ static int find_image(struct finder *f, const struct words *words)
 	struct cli_image ci;
 	char **operands;
 	const struct option_row rows[] = {
-		{0, "json", OPT_FLAG, &common.json, NULL, "an array of objects (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "an array of objects (JSON.md)"},
 		{0},
 	};
 	int n = cli_parse(f->self, words->n_others, words->others, rows, &common, &operands);

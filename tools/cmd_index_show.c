@@ -258,7 +258,7 @@ static int run(const struct command *self, int argc, char **argv)
 	struct cli_image ci;
 	const char *reference;
 	const struct option_row rows[] = {
-		{0, "json", OPT_FLAG, &common.json, NULL, "one object (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "one object (JSON.md)"},
 		{0},
 	};
 	int status = cli_one_reference(self, argc, argv, rows, &common, false, &reference);

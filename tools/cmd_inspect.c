@@ -231,7 +231,7 @@ static int run(const struct command *self, int argc, char **argv)
 	const struct option_row rows[] = {
 		{0, "raw", OPT_FLAG, &raw, NULL, "the manifest's own bytes"},
 		{0, "config", OPT_FLAG, &raw_config, NULL, "the config's own bytes"},
-		{0, "json", OPT_FLAG, &common.json, NULL, "one object (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "one object (JSON.md)"},
 		{0},
 	};
 	int status = cli_one_reference(self, argc, argv, rows, &common, false, &operand);

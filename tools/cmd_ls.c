@@ -189,7 +189,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{'r', "reverse", OPT_FLAG, &ls.reverse, NULL, "in the opposite order"},
 		{0, "color", OPT_STRING, &ls.colour, "auto|always|never",
 		 "colours (auto: on a terminal)"},
-		{0, "json", OPT_FLAG, &common.json, NULL, "an array of objects (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "an array of objects (JSON.md)"},
 		{0},
 	};
 	int n = cli_parse(self, argc, argv, rows, &common, &operands);

@@ -222,7 +222,7 @@ static int run(const struct command *self, int argc, char **argv)
 	const struct option_row rows[] = {
 		{0, "profile", OPT_FLAG, &p.profile, NULL,
 		 "what the recorded start of the image reads"},
-		{0, "json", OPT_FLAG, &p.common.json, NULL, "one object (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &p.common.json, NULL, "one object (JSON.md)"},
 		{0},
 	};
 	int n = cli_parse(self, argc, argv, rows, &p.common, &operands);

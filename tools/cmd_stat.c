@@ -204,7 +204,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{'c', "format", OPT_STRING, &s.format, "FORMAT",
 		 "one line for each path, as stat(1) has it: %n %s %a %u %Y ..."},
 		{'L', "dereference", OPT_FLAG, &s.follow, NULL, "follow symlinks"},
-		{0, "json", OPT_FLAG, &common.json, NULL, "an array of objects (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "an array of objects (JSON.md)"},
 		{0},
 	};
 	int n = cli_parse(self, argc, argv, rows, &common, &operands);

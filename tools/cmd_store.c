@@ -97,7 +97,7 @@ static int run_du(const struct command *self, int argc, char **argv)
 	struct store_usage u = {0};
 	char **operands;
 	const struct option_row rows[] = {
-		{0, "json", OPT_FLAG, &common.json, NULL, "one object (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "one object (JSON.md)"},
 		{0},
 	};
 	if (cli_parse(self, argc, argv, rows, &common, &operands))

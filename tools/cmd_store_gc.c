@@ -250,7 +250,7 @@ static int run(const struct command *self, int argc, char **argv)
 		 "also images that were not used for so long: 12h, 30d, 8w"},
 		{0, "max", OPT_NUMBER, &gc.max, "BYTES",
 		 "also what was used longest ago, until the store is no larger: 500M, 20G"},
-		{0, "json", OPT_FLAG, &common.json, NULL, "one object (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "one object (JSON.md)"},
 		{0},
 	};
 	if (cli_parse(self, argc, argv, rows, &common, &operands))

@@ -226,7 +226,7 @@ static int run(const struct command *self, int argc, char **argv)
 	char **operands;
 	const struct option_row rows[] = {
 		{'l', "layers", OPT_FLAG, &layers, NULL, "the layers of each image, too"},
-		{0, "json", OPT_FLAG, &common.json, NULL, "one object (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "one object (JSON.md)"},
 		{0},
 	};
 	if (cli_parse(self, argc, argv, rows, &common, &operands))

@@ -109,7 +109,7 @@ static int run(const struct command *self, int argc, char **argv)
 	const struct option_row rows[] = {
 		{0, "repair", OPT_FLAG, &v.options.repair, NULL,
 		 "remove what is wrong, so that it is fetched again"},
-		{0, "json", OPT_FLAG, &common.json, NULL, "one object (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "one object (JSON.md)"},
 		{0},
 	};
 	if (cli_parse(self, argc, argv, rows, &common, &operands))

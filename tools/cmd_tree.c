@@ -245,7 +245,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{'h', NULL, OPT_FLAG, &t.human, NULL, "sizes as 1.5K, 12M (powers of 1024)"},
 		{0, "du", OPT_FLAG, &t.sums, NULL,
 		 "of directories, the sizes of all files below (links count each time)"},
-		{0, "json", OPT_FLAG, &common.json, NULL, "an array of objects (tools/JSON.md)"},
+		{0, "json", OPT_FLAG, &common.json, NULL, "an array of objects (JSON.md)"},
 		{0, "color", OPT_STRING, &colour, "auto|always|never",
 		 "colours (auto: on a terminal)"},
 		{0},

@@ -296,10 +296,22 @@ def check_form(text):
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def quiet(status, folder):
+    """Wait until nothing is fetched any more: neighbours of what was read come after the answer."""
+    seen = []
+
+    def same():
+        seen.append(status(folder)["content"]["fetched_bytes"])
+        time.sleep(0.3)
+        return len(seen) > 1 and seen[-1] == seen[-2] and status(folder)["fetches_running"] == 0
+    wait_for(same, "nothing is fetched any more")
+
+
 def test_metrics_on_a_port(mounted, status):
     port = free_port()
     folder = mounted("--metrics", f":{port}")
     read(folder, f"{MANY}/07")
+    quiet(status, folder)
     code, headers, text = page(port)
     assert code == 200 and headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     check_form(text)

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import termios
 import time
@@ -27,6 +28,9 @@ class Window:
             for fd in (0, 1, 2):
                 os.dup2(self.slave, fd)
             os.closerange(3, 256)
+            # Whoever starts the tests in the background has these ignored.
+            for number in (signal.SIGINT, signal.SIGQUIT):
+                signal.signal(number, signal.SIG_DFL)
             os.execvpe(command[0], command, env)
 
     def resize(self, columns, lines):

@@ -99,8 +99,8 @@ void content_read_done(struct content *c, struct read_request *r, err_t err)
 {
 	if (err && err != -EINTR)
 		board_count(&c->board->errors, 1);
-	content_wait_end(c, r, err);
 	trace_waited(c, r, err);
+	content_wait_end(c, r, err);
 	r->done(r, err);
 }
 
@@ -260,7 +260,7 @@ void content_read_start(struct content *c, struct read_request *r)
 	r->wait.since_us = 0;
 	board_count(&c->board->reads, 1);
 	board_count(&c->board->read_bytes, r->n);
-	r->waits_since_ms = 0;
+	r->waits_slot = r->waits_chunk = TRACE_NONE;
 	content_prove_what_is_here(c);
 	if (r->n) {
 		trace_read(c, r);

@@ -77,7 +77,6 @@ struct read_request {
 	bool for_rows; /* state waits for chunk rows, not for bytes */
 	struct board_wait wait;
 	uint32_t wait_place;
-	int64_t waits_since_ms; /* 0: it does not */
 	uint32_t waits_slot, waits_chunk;
 };
 void content_read_start(struct content *c, struct read_request *r);

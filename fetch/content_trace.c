@@ -275,8 +275,6 @@ void trace_waits(const struct content *c, struct read_request *r, uint32_t slot,
 {
 	if (!c->tracer)
 		return;
-	if (!r->waits_since_ms)
-		r->waits_since_ms = now_ms();
 	r->waits_slot = slot;
 	r->waits_chunk = chunk;
 }
@@ -295,9 +293,9 @@ static void add_wait(struct live_chunk *record, uint32_t ms)
 void trace_waited(struct content *c, const struct read_request *r, err_t err)
 {
 	struct tracer *t = c->tracer;
-	if (!t || !r->waits_since_ms)
+	if (!t || !r->wait.since_us)
 		return;
-	uint32_t from_ms = since(t, r->waits_since_ms);
+	uint32_t from_ms = since(t, r->wait.since_us / 1000);
 	const struct live_event event = {
 		.from_ms = from_ms,
 		.took_ms = since(t, now_ms()) - from_ms,

@@ -86,6 +86,20 @@ err_t store_read(struct store *s, const char *dir, const char *name, size_t limi
 /* store_remove - unlink dir/name if it is there. */
 void store_remove(struct store *s, const char *dir, const char *name);
 
+/* Files of which nothing depends, by a name that the caller makes (store_note.c). */
+struct note_kind {
+	const char *dir, *magic; /* below v1/; the first word of a file, with its version */
+	size_t max;		 /* bytes of the content */
+};
+/* store_note_get - its content, appended; -ENOENT also for one that rotted, which is removed. */
+err_t store_note_get(struct store *s, const struct note_kind *kind, const char *name,
+		     struct buf *content) must_check;
+/* store_note_put - over the one before; errors of store_publish. */
+err_t store_note_put(struct store *s, const struct note_kind *kind, const char *name,
+		     struct bytes content) must_check;
+/* store_note_drop - remove it if it is there. */
+void store_note_drop(struct store *s, const struct note_kind *kind, const char *name);
+
 /* store_dir_remove - a directory of layers/, images/ or published/ with what is in it, or
  * (bytes_only) its chunks and its kept blob. -EBUSY when a process has the chunks open; 0 when it
  * is not there.

@@ -1,56 +1,23 @@
 /*
- * Traces by a name that the caller makes: the last TRACES_MAX that were put. A file is one head
- * line, with the XXH3 of what follows against bit rot, and then the packed trace (index/trace.h).
+ * Traces (index/trace.h) by a name that the caller makes: the last TRACES_MAX that were put.
  */
 #include "fetch/store_priv.h"
 
-#include "fetch/log.h"
 #include "index/trace.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
-#include <xxhash.h>
 
-#define TRACE_DIR  "traces"
-#define TRACE_LINE "imgfs-trace-1 "
-#define HEAD_LEN   (sizeof(TRACE_LINE) - 1 + 16 + 1)
 #define TRACES_MAX 64 /* some tens of kilobytes each */
 
-static void file_name(const char *name, char hex[DIGEST_TEXT_MAX])
-{
-	struct digest digest;
-	digest_of(DIGEST_SHA256, name, strlen(name), &digest);
-	digest_hex(&digest, hex);
-}
-
-static void head_of(struct bytes packed, char head[HEAD_LEN + 1])
-{
-	snprintf(head, HEAD_LEN + 1, TRACE_LINE "%016llx\n",
-		 (unsigned long long)XXH3_64bits(packed.p, packed.n));
-}
+static const struct note_kind traces = {"traces", "imgfs-trace-1", TRACE_PACKED_MAX};
 
 err_t store_trace_get(struct store *s, const char *name, struct buf *packed)
 {
-	char hex[DIGEST_TEXT_MAX], head[HEAD_LEN + 1];
-	auto_buf struct buf file = {0};
-	file_name(name, hex);
-	err_t err = store_read(s, TRACE_DIR, hex, HEAD_LEN + TRACE_PACKED_MAX, &file);
-	if (err)
-		return err;
-	if (file.n > HEAD_LEN) {
-		const struct bytes rest = {file.p + HEAD_LEN, file.n - HEAD_LEN};
-		head_of(rest, head);
-		if (memcmp(file.p, head, HEAD_LEN) == 0)
-			return buf_append(packed, rest.p, rest.n);
-	}
-	log_warn("store.rotten", "store=%s file=" TRACE_DIR "/%s next=removed", s->dir, hex);
-	store_remove(s, TRACE_DIR, hex);
-	return -ENOENT;
+	return store_note_get(s, &traces, name, packed);
 }
 
 /* One pass over the directory: how many there are, and which is the oldest. */
@@ -79,24 +46,20 @@ static unsigned count_files(DIR *dir, char oldest[NAME_MAX + 1])
 static void drop_oldest(struct store *s)
 {
 	char oldest[NAME_MAX + 1] = "";
-	int fd = store_walk(s, TRACE_DIR, false);
+	int fd = store_walk(s, traces.dir, false);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir) {
 		cleanup_fd(&fd);
 		return;
 	}
 	if (count_files(dir, oldest) > TRACES_MAX)
-		store_remove(s, TRACE_DIR, oldest);
+		store_remove(s, traces.dir, oldest);
 	closedir(dir);
 }
 
 err_t store_trace_put(struct store *s, const char *name, struct bytes packed)
 {
-	char hex[DIGEST_TEXT_MAX], head[HEAD_LEN + 1];
-	file_name(name, hex);
-	head_of(packed, head);
-	const struct bytes parts[] = {BYTES_STR(head), packed};
-	err_t err = store_publish(s, TRACE_DIR, hex, parts, ARRAY_LEN(parts));
+	err_t err = store_note_put(s, &traces, name, packed);
 	if (!err)
 		drop_oldest(s);
 	return err;

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -90,4 +91,13 @@ void stderr_release(struct stderr_capture *capture, char said[FUSERMOUNT_TEXT_MA
 	first_line(capture->memory, said);
 	cleanup_fd(&capture->saved);
 	cleanup_fd(&capture->memory);
+}
+
+void fusermount_print_libfuse(enum fuse_log_level level, const char *fmt, va_list args)
+{
+	char text[FUSERMOUNT_TEXT_MAX];
+
+	(void)level;
+	vsnprintf(text, sizeof(text), fmt, args);
+	dprintf(STDERR_FILENO, "%s", text);
 }

@@ -6,6 +6,8 @@
 
 #include "index/base.h"
 
+#include <fuse_log.h>
+
 #define FUSERMOUNT_TEXT_MAX 512 /* its messages are one line */
 
 /*
@@ -28,5 +30,10 @@ struct stderr_capture {
 struct stderr_capture stderr_capture(void);
 /* stderr_release - ends the capture. */
 void stderr_release(struct stderr_capture *capture, char said[FUSERMOUNT_TEXT_MAX]);
+
+/* fusermount_print_libfuse - for fuse_set_log_func while mounting: libfuse's words are the reason
+ * of our error then, and go to the captured standard error. */
+printf_like(2, 0) void fusermount_print_libfuse(enum fuse_log_level level, const char *fmt,
+						va_list args);
 
 #endif

@@ -24,17 +24,6 @@ static void note_init(void *arg, struct fuse_conn_info *info)
 	out->minor = info->proto_minor;
 }
 
-/* While mounting its words are the reason of our error: they go to the captured standard error. */
-printf_like(2, 0) static void print_libfuse(enum fuse_log_level level, const char *fmt,
-					    va_list args)
-{
-	char text[FUSERMOUNT_TEXT_MAX];
-
-	(void)level;
-	vsnprintf(text, sizeof(text), fmt, args);
-	dprintf(STDERR_FILENO, "%s", text);
-}
-
 static err_t answer_init(struct fuse_session *fuse, const struct mount_probe *out, struct diag *d)
 {
 	struct pollfd fd = {.fd = fuse_session_fd(fuse), .events = POLLIN};
@@ -83,7 +72,7 @@ static err_t probe_in(const char *folder, struct mount_probe *out, struct diag *
 	struct fuse_session *fuse;
 	err_t err;
 
-	fuse_set_log_func(print_libfuse);
+	fuse_set_log_func(fusermount_print_libfuse);
 	fuse = fuse_session_new(&args, &operations, sizeof(operations), out);
 	fuse_opt_free_args(&args);
 	if (!fuse)

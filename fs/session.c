@@ -48,17 +48,6 @@ printf_like(2, 0) static void log_libfuse(enum fuse_log_level level, const char 
 		  text);
 }
 
-/* While mounting its words are the reason of our error: they go to the captured standard error. */
-printf_like(2, 0) static void print_libfuse(enum fuse_log_level level, const char *fmt,
-					    va_list args)
-{
-	char text[FUSERMOUNT_TEXT_MAX];
-
-	(void)level;
-	vsnprintf(text, sizeof(text), fmt, args);
-	dprintf(STDERR_FILENO, "%s", text);
-}
-
 /* ---- mounting ---- */
 
 static err_t mount_failed(const struct session *s, const char *said, struct diag *d)
@@ -93,7 +82,7 @@ static err_t mount_tree(struct session *s, struct diag *d)
 	struct stderr_capture capture;
 	err_t err;
 
-	fuse_set_log_func(print_libfuse);
+	fuse_set_log_func(fusermount_print_libfuse);
 	capture = stderr_capture();
 	err = fuse_session_mount(s->fuse, s->mountpoint) ? -EIO : 0;
 	stderr_release(&capture, said);

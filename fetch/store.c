@@ -184,14 +184,11 @@ const char *store_dir(const struct store *s)
 
 /* --- the way to a file --- */
 
-#define WALK_TRIES 100 /* directories that are removed while one walks: once is rare */
-
 static int step(int at, const char *name, bool create)
 {
 	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	int fd = openat(at, name, flags);
-	/* Somebody may remove it again before it is opened. */
-	for (int i = 0; fd < 0 && errno == ENOENT && create && i < WALK_TRIES; i++) {
+	if (fd < 0 && errno == ENOENT && create) {
 		if (mkdirat(at, name, 0700) < 0 && errno != EEXIST)
 			return -errno;
 		fd = openat(at, name, flags);
@@ -224,22 +221,39 @@ int store_walk(const struct store *s, const char *path, bool create)
 	return at;
 }
 
+int store_walk_kept(const struct store *s, const char *path, bool create, int *keep_fd)
+{
+	char parent[STORE_PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	BUG_ON(strlen(path) >= sizeof(parent));
+	*keep_fd = -1;
+	if (!slash)
+		return store_walk(s, path, create); /* these are never removed */
+	snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path), path);
+	auto_fd int parent_fd = store_walk(s, parent, create);
+	if (parent_fd < 0)
+		return parent_fd;
+	if (flock(parent_fd, LOCK_SH) < 0)
+		return -errno;
+	int fd = step(parent_fd, slash + 1, create);
+	if (fd >= 0) {
+		*keep_fd = parent_fd;
+		parent_fd = -1;
+	}
+	return fd;
+}
+
 int store_walk_locked(const struct store *s, const char *path, bool create)
 {
-	for (int i = 0; i < WALK_TRIES; i++) {
-		struct stat st;
-		auto_fd int fd = store_walk(s, path, create);
-		if (fd < 0)
-			return fd;
-		if (flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0)
-			return -errno;
-		if (st.st_nlink) {
-			int locked = fd;
-			fd = -1;
-			return locked;
-		}
-	}
-	return -ENOENT;
+	auto_fd int keep_fd = -1;
+	auto_fd int fd = store_walk_kept(s, path, create, &keep_fd);
+	if (fd < 0)
+		return fd;
+	if (flock(fd, LOCK_EX) < 0)
+		return -errno;
+	int locked = fd;
+	fd = -1;
+	return locked;
 }
 
 void store_list(struct store *s, const char *dir, store_name_fn each, void *arg)

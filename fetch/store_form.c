@@ -121,8 +121,6 @@ void store_published_drop(struct store *s, const struct digest *digest)
 	char dir[STORE_PATH_MAX];
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		store_remove(s, store_published_dir(digest, dir), names[i]);
-	auto_fd int at = store_walk(s, "published", false);
 	char hex[DIGEST_TEXT_MAX];
-	if (at >= 0)
-		unlinkat(at, digest_hex(digest, hex), AT_REMOVEDIR);
+	(void)!store_dir_remove_empty(s, "published", digest_hex(digest, hex));
 }

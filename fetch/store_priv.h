@@ -32,10 +32,16 @@ struct store {
 int store_walk(const struct store *s, const char *path, bool create) must_check;
 
 /*
+ * store_walk_kept - the same, and nobody removes the directory as long as *keep_fd is open: for who
+ * gives a file a name in it
+ * A shared flock on the parent, which a remover takes exclusively (STORE.md, S16). Close it soon.
+ */
+int store_walk_kept(const struct store *s, const char *path, bool create, int *keep_fd) must_check;
+
+/*
  * store_walk_locked - the same, with an exclusive flock on the directory: for who makes, moves or
  * removes files in it that belong together
- * The lock ends with the descriptor. A directory that was removed before it was locked is walked to
- * again; -ENOENT without `create`.
+ * The lock ends with the descriptor. Nobody removes the directory before.
  */
 int store_walk_locked(const struct store *s, const char *path, bool create) must_check;
 
@@ -66,8 +72,8 @@ err_t temp_file_create(struct store *s, struct temp_file *out) must_check;
  * On failure the file is dropped. */
 err_t temp_file_publish(struct store *s, struct temp_file *t, int dir_fd, const char *name,
 			bool sync) must_check;
-/* temp_file_publish_in - the same by the directory's path, which is made, also when somebody
- * removes it meanwhile. */
+/* temp_file_publish_in - the same by the directory's path, which is made, and which nobody removes
+ * meanwhile. */
 err_t temp_file_publish_in(struct store *s, struct temp_file *t, const char *dir, const char *name,
 			   bool sync) must_check;
 void temp_file_drop(struct store *s, struct temp_file *t);
@@ -99,6 +105,11 @@ err_t store_note_put(struct store *s, const struct note_kind *kind, const char *
 		     struct bytes content) must_check;
 /* store_note_drop - remove it if it is there. */
 void store_note_drop(struct store *s, const struct note_kind *kind, const char *name);
+
+/* store_dir_remove_empty - one of layers/, images/ or published/, unless something is in it or
+ * somebody is about to put something in. 0 also when it stays.
+ */
+err_t store_dir_remove_empty(struct store *s, const char *parent, const char *name) must_check;
 
 /* store_dir_remove - a directory of layers/, images/ or published/ with what is in it, or
  * (bytes_only) its chunks and its kept blob. -EBUSY when a process has the chunks open; 0 when it

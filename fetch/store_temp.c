@@ -91,23 +91,13 @@ err_t temp_file_publish(struct store *s, struct temp_file *t, int dir_fd, const 
 	return finish(s, t, rename_in(s, t, dir_fd, name, sync));
 }
 
-static err_t rename_once(struct store *s, struct temp_file *t, const char *dir, const char *name,
-			 bool sync)
-{
-	auto_fd int dir_fd = store_walk(s, dir, true);
-	return dir_fd < 0 ? dir_fd : rename_in(s, t, dir_fd, name, sync);
-}
-
 err_t temp_file_publish_in(struct store *s, struct temp_file *t, const char *dir, const char *name,
 			   bool sync)
 {
 	BUG_ON(t->fd < 0);
-	/* Before the directory is walked to: -ENOENT is one that was removed between that and the
-	 * rename, so there should be nothing slow in between. */
-	err_t err = sync && fsync(t->fd) < 0 ? -errno : -ENOENT;
-	for (int i = 0; err == -ENOENT && i < CREATE_TRIES; i++)
-		err = rename_once(s, t, dir, name, sync);
-	return finish(s, t, err);
+	auto_fd int keep_fd = -1;
+	auto_fd int dir_fd = store_walk_kept(s, dir, true, &keep_fd);
+	return finish(s, t, dir_fd < 0 ? dir_fd : rename_in(s, t, dir_fd, name, sync));
 }
 
 static void remove_if_unheld(int tmp_fd, const char *name)

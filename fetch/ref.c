@@ -13,9 +13,17 @@
 #define REF_NAME_MAX 255 /* host, slash and path: the cap many registries and clients share */
 #define REF_TAG_MAX  128 /* distribution-spec */
 
+#define SCHEME "docker://"
+#define LAYOUT "oci:"
+
 static const char HUB_HOST[] = "docker.io";
 static const char HUB_API_HOST[] = "registry-1.docker.io";
 static const char HUB_LIBRARY[] = "library/";
+
+static bool starts_with(const char *text, const char *start)
+{
+	return strncmp(text, start, strlen(start)) == 0;
+}
 
 static bool is_lower(char c)
 {
@@ -222,9 +230,8 @@ static err_t split_host(const char *text, const char *work, struct ref *out, str
 
 static err_t parse_registry(const char *text, struct ref *out, struct diag *d)
 {
-	static const char scheme[] = "docker://";
-	if (strncmp(text, scheme, strlen(scheme)) == 0)
-		text += strlen(scheme);
+	if (starts_with(text, SCHEME))
+		text += strlen(SCHEME);
 	out->kind = REF_REGISTRY;
 	if (!*text)
 		return bad(d, text, "it is empty");
@@ -273,13 +280,12 @@ static bool is_foreign_transport(const char *text)
 		"oci-archive:", "docker-archive:", "containers-storage:", "docker-daemon:"};
 	static const char *const with_path[] = {"dir:", "sif:"};
 	for (size_t i = 0; i < ARRAY_LEN(always); i++)
-		if (strncmp(text, always[i], strlen(always[i])) == 0)
+		if (starts_with(text, always[i]))
 			return true;
 	for (size_t i = 0; i < ARRAY_LEN(with_path); i++)
-		if (strncmp(text, with_path[i], strlen(with_path[i])) == 0 && strchr(text, '/'))
+		if (starts_with(text, with_path[i]) && strchr(text, '/'))
 			return true;
-	const char *scheme = strstr(text, "://");
-	return scheme && strncmp(text, "docker://", strlen("docker://")) != 0;
+	return strstr(text, "://") && !starts_with(text, SCHEME);
 }
 
 err_t ref_parse(const char *text, struct ref *out, struct diag *d)
@@ -292,8 +298,8 @@ err_t ref_parse(const char *text, struct ref *out, struct diag *d)
 			    "'%.200s': imgfs reads registries ([HOST/]PATH[:TAG][@DIGEST]) and "
 			    "oci:DIR[:NAME]",
 			    text);
-	err_t err = strncmp(text, "oci:", 4) == 0 ? parse_layout(text, text + 4, out, d)
-						  : parse_registry(text, out, d);
+	err_t err = starts_with(text, LAYOUT) ? parse_layout(text, text + strlen(LAYOUT), out, d)
+					      : parse_registry(text, out, d);
 	if (err)
 		ref_fini(out);
 	return err;
@@ -323,9 +329,14 @@ char *ref_text(const struct ref *r)
 	char digest[DIGEST_TEXT_MAX];
 	if (r->kind == REF_OCI_LAYOUT)
 		return layout_text(r);
-	return xasprintf("%s/%s%s%s%s%s", r->host, r->repo, r->tag ? ":" : "", r->tag ? r->tag : "",
-			 r->digest.alg ? "@" : "",
-			 r->digest.alg ? digest_text(&r->digest, digest) : "");
+	char *text = xasprintf("%s/%s%s%s%s%s", r->host, r->repo, r->tag ? ":" : "",
+			       r->tag ? r->tag : "", r->digest.alg ? "@" : "",
+			       r->digest.alg ? digest_text(&r->digest, digest) : "");
+	if (!starts_with(text, LAYOUT) && !is_foreign_transport(text))
+		return text;
+	/* A host like "oci:5000": only the scheme tells it from the layout 5000. */
+	auto_free char *bare = text;
+	return xasprintf(SCHEME "%s", bare);
 }
 
 const char *ref_api_host(const struct ref *r)

@@ -36,7 +36,8 @@ struct ref {
  * do not know. */
 err_t ref_parse(const char *text, struct ref *out, struct diag *d) must_check;
 void ref_fini(struct ref *r);
-/* ref_text - the fully expanded form ("docker.io/library/alpine:latest"); the caller frees. */
+/* ref_text - the fully expanded form ("docker.io/library/alpine:latest"), which is read back as the
+ * same reference; a host that is named like a transport keeps the scheme. The caller frees. */
 char *ref_text(const struct ref *r);
 /* ref_api_host - the host that speaks the API: docker.io is served by registry-1.docker.io; else
  * ref->host. */

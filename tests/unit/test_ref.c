@@ -35,6 +35,8 @@ static void good_references(void **state)
 		{"dir:1", "docker.io/library/dir:1"},
 		{"127.0.0.1:1/a/b", "127.0.0.1:1/a/b:latest"},
 		{HEX64 ":1", "docker.io/library/" HEX64 ":1"},
+		{"docker://oci:5000/a", "docker://oci:5000/a:latest"},
+		{"Docker-Archive:1/a", "docker://docker-archive:1/a:latest"},
 		{"oci:/a/b", "oci:/a/b"},
 		{"oci:dir:name:1@x", "oci:dir:name:1@x"},
 		{"oci:dir:@3", "oci:dir:@3"},

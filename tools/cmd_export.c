@@ -94,6 +94,24 @@ static int say_why(const struct command *self, const struct target *t, err_t err
 	return cli_fail(self, d);
 }
 
+/* Watched from before the temporary file is there until it has gone. */
+static int export_watched(const struct command *self, struct content *content,
+			  const struct image *image, const char *path, uint32_t row,
+			  struct target *t)
+{
+	struct diag d = DIAG_INIT;
+	int status = target_open(self, t);
+	if (status)
+		return status;
+	struct export_output out = {.fd = t->fd};
+	err_t err =
+		export_tree(content, image->tree, path, row, &out, progress_begin(self, NULL), &d);
+	progress_end();
+	status = say_why(self, t, err, &out, &d);
+	int closed = target_close(self, t, !status);
+	return status ? status : closed;
+}
+
 static int export_image(const struct command *self, struct image *image, const char *path,
 			uint64_t budget_s, struct target *t)
 {
@@ -108,20 +126,11 @@ static int export_image(const struct command *self, struct image *image, const c
 	err_t err = content_new(image, &options, &content, &d);
 	if (err)
 		return cli_fail(self, &d);
-	status = target_open(self, t);
-	if (status) {
-		content_free(&content);
-		return status;
-	}
 	interrupt_watch(image->source);
-	struct export_output out = {.fd = t->fd};
-	err = export_tree(content, image->tree, path, row, &out, progress_begin(self, NULL), &d);
-	progress_end();
-	status = say_why(self, t, err, &out, &d);
-	int closed = target_close(self, t, !status);
+	status = export_watched(self, content, image, path, row, t);
 	interrupt_unwatch();
 	content_free(&content);
-	return status ? status : closed;
+	return status;
 }
 
 /* Without what a name in an archive must not have; NULL for "..". */

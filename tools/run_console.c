@@ -142,17 +142,30 @@ static err_t empty(struct pump *p)
 err_t console_move(struct console *c, const struct pollfd fds[CONSOLE_FDS])
 {
 	err_t err = 0;
-	if (fds[0].fd >= 0 && fds[0].revents && !is_full(&c->in))
+	if (fds[0].fd >= 0 && fds[0].revents && !is_full(&c->in)) {
 		fill(&c->in);
+		/* A raw terminal has no end of file but this one. */
+		err = c->in.ended ? -EIO : 0;
+	}
 	if (fds[1].fd >= 0 && fds[1].revents && !is_full(&c->out) && !c->out.ended)
 		fill(&c->out);
 	if (is_full(&c->in) && empty(&c->in))
 		c->in.at = c->in.n; /* the container has closed it */
-	if (is_full(&c->out) && (err = empty(&c->out))) {
+	if (is_full(&c->out) && empty(&c->out)) {
 		c->out.at = c->out.n;
 		c->out.ended = true;
+		err = -EPIPE;
 	}
 	return err;
+}
+
+void console_hang_up(struct console *c)
+{
+	cleanup_fd(&c->master);
+	c->master = -1;
+	c->in.at = c->in.n;
+	c->out.at = c->out.n;
+	c->in.ended = c->out.ended = true;
 }
 
 void console_drain(struct console *c)

@@ -41,8 +41,11 @@ void console_resize(struct console *c);
 /* console_poll - what to wait for; fds that need nothing get -1. */
 void console_poll(const struct console *c, struct pollfd fds[CONSOLE_FDS]);
 /* console_move - what can be moved without waiting, after poll(2). -EPIPE: nobody reads our output
- * any more. */
+ * any more; -EIO: our terminal has hung up. */
 err_t console_move(struct console *c, const struct pollfd fds[CONSOLE_FDS]) must_check;
+/* console_hang_up - the container's terminal does, too: SIGHUP for who has the keyboard, and an end
+ * for every read. */
+void console_hang_up(struct console *c);
 /* console_drain - what the container wrote last, until its end is closed; 1 s at the most. */
 void console_drain(struct console *c);
 /* console_close - our terminal as it was; for one of zeroes, too. */

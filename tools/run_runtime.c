@@ -246,8 +246,11 @@ static void attend(struct running *run)
 			return;
 		while (read(signal_pipe[0], &number, 1) == 1)
 			take_signal(run, number);
-		if (n > 0 && console_move(&run->console, fds + 2))
+		if (n > 0 && console_move(&run->console, fds + 2)) {
+			/* A shell that is about to read could sleep through the signal alone. */
+			console_hang_up(&run->console);
 			take_signal(run, SIGHUP);
+		}
 		if (n > 0 && fds[1].revents)
 			return;
 		if (run->kill_at_ms && now_ms() >= run->kill_at_ms)

@@ -227,10 +227,10 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 	bool going = wait_for(c, ticket, &leads, &missed, first);
 	while (going && walk_next(w, &piece))
 		going = serve_now(c, &piece) || wait_for(c, ticket, &leads, &missed, &piece);
+	for (size_t i = 0; guesses && i < missed.n; i++)
+		around_missed(c, missed.chunks[i].slot, missed.chunks[i].chunk, &leads);
 	leads_submit(c, &leads);
 	ticket_close(c->flights, ticket);
-	for (size_t i = 0; guesses && i < missed.n; i++)
-		around_missed(c, missed.chunks[i].slot, missed.chunks[i].chunk);
 }
 
 void content_begin(struct content *c, struct read_request *r)

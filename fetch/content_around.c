@@ -98,10 +98,9 @@ static bool guess(struct content *c, uint32_t number, uint32_t chunk, uint64_t *
 	return true;
 }
 
-void around_missed(struct content *c, uint32_t number, uint32_t chunk)
+void around_missed(struct content *c, uint32_t number, uint32_t chunk, struct leads *leads)
 {
 	struct slot *slot = &c->slots[number];
-	struct leads leads = {.n = 0};
 	/* What lies beside a changed file is mostly here under another layer. */
 	if (!c->neighbours || share_helps(c) || !chunk_store_keeps(slot->chunks) ||
 	    scheduler_queued(c->scheduler, PRIORITY_READAHEAD) >= QUEUE_MAX)
@@ -110,11 +109,10 @@ void around_missed(struct content *c, uint32_t number, uint32_t chunk)
 	uint32_t n = chunk_table_info(slot_table(slot))->n_chunks,
 		 window = window_of(slot, n, chunk);
 	uint64_t room = SIDE_BYTES_MAX;
-	for (uint32_t i = 1; i <= window && guess(c, number, chunk + i, &room, &leads); i++)
+	for (uint32_t i = 1; i <= window && guess(c, number, chunk + i, &room, leads); i++)
 		;
 	room = SIDE_BYTES_MAX;
 	uint32_t below = min_of(window, chunk);
-	for (uint32_t i = 1; i <= below && guess(c, number, chunk - i, &room, &leads); i++)
+	for (uint32_t i = 1; i <= below && guess(c, number, chunk - i, &room, leads); i++)
 		;
-	leads_submit(c, &leads);
 }

@@ -37,6 +37,7 @@ err_t range_open(struct content *c, const struct slot *slot, bool kept, uint64_t
 	board_count(&c->board->fetches, 1);
 	content_fetch_begins(c, slot->layer);
 	out->asked = true;
+	out->asked_us = board_now_us();
 	return source_open(c->image->source, &slot->blob_digest, slot->blob_size, off, len,
 			   deadline_ms, &out->stream, d);
 }
@@ -65,6 +66,8 @@ err_t range_read(struct content *c, struct range_reader *r, void *p, size_t n, s
 		if (got == 0)
 			return fail(d, ERR_NETWORK, -EPROTO, "%s: the range ended early",
 				    c->image->source->label);
+		if (!r->first_us)
+			r->first_us = board_now_us();
 		content_fetched(c, r->layer, got);
 		to += got;
 		n -= got;
@@ -227,6 +230,7 @@ void content_log_unreachable(struct content *c, const struct slot *slot, uint64_
 struct batch {
 	struct content *c;
 	const struct slot *slot;
+	/* the one for whose sake there is a batch, what follows it, and what stands before it */
 	struct flight *flights[BATCH_MAX];
 	struct chunk rows[BATCH_MAX];
 	size_t n, next; /* flights [next, n) are still ours */
@@ -346,15 +350,17 @@ int64_t content_deadline(struct content *c, struct flight *const *flights, size_
 static void set_range(struct batch *b)
 {
 	uint64_t end = 0;
-	b->off = b->rows[b->next].blob_off;
-	for (size_t i = b->next; i < b->n; i++)
+	b->off = UINT64_MAX;
+	for (size_t i = b->next; i < b->n; i++) {
+		b->off = min_of(b->off, b->rows[i].blob_off);
 		end = max_of(end, b->rows[i].blob_off + b->rows[i].blob_len);
+	}
 	b->len = end - b->off;
 	b->have = 0;
 }
 
-/* @first: of the flights, which may be gone, the chunk of the first. */
-static void trace_range(const struct batch *b, int64_t from_ms, uint32_t first, uint32_t n,
+/* Chunks [first, last], whose flights may be gone. */
+static void trace_range(const struct batch *b, int64_t from_ms, uint32_t first, uint32_t last,
 			err_t err)
 {
 	unsigned flags = (b->kept ? TRACE_KEPT : 0) | (err ? TRACE_FAILED : 0);
@@ -362,7 +368,7 @@ static void trace_range(const struct batch *b, int64_t from_ms, uint32_t first, 
 						    .bytes = b->have,
 						    .slot = (uint32_t)(b->slot - b->c->slots),
 						    .chunk = first,
-						    .n_chunks = n,
+						    .n_chunks = last - first + 1,
 						    .who = b->who,
 						    .flags = flags});
 }
@@ -371,8 +377,11 @@ static err_t fetch_range(struct batch *b, struct diag *d)
 {
 	struct range_reader r;
 	int64_t from_ms = now_ms();
-	uint32_t first = b->flights[b->next]->job.chunk;
-	uint32_t n = b->flights[b->n - 1]->job.chunk - first + 1;
+	uint32_t first = UINT32_MAX, last = 0;
+	for (size_t i = b->next; i < b->n; i++) {
+		first = min_of(first, b->flights[i]->job.chunk);
+		last = max_of(last, b->flights[i]->job.chunk);
+	}
 	set_range(b);
 	b->bytes = try_array(b->len, 1, CHUNK_BLOB_MAX);
 	if (!b->bytes)
@@ -382,10 +391,12 @@ static err_t fetch_range(struct batch *b, struct diag *d)
 	err_t err = range_open(b->c, b->slot, b->kept, b->off, b->len, deadline_ms, &r, d);
 	if (!err)
 		err = read_batch(b, &r, d);
+	if (!err && r.first_us)
+		line_learn(b->c, r.first_us - r.asked_us, b->len, board_now_us() - r.first_us);
 	range_close(b->c, &r);
 	free(take(&b->bytes));
 	if (!b->kept || err != -ENOENT)
-		trace_range(b, from_ms, first, n, err);
+		trace_range(b, from_ms, first, last, err);
 	return err;
 }
 
@@ -421,11 +432,11 @@ static bool still_needed(struct content *c, struct flight *f)
 	return !flight_drop_unwanted(c->flights, f) && !content_arrive_stored(c, f);
 }
 
-static void run_chunks(struct content *c, struct job **jobs, size_t n)
+static void run_chunks(struct content *c, struct job **jobs, size_t n, size_t lead)
 {
 	struct batch b = {.c = c, .slot = &c->slots[jobs[0]->slot]};
 	for (size_t i = 0; i < n; i++) {
-		struct flight *f = flight_of(jobs[i]);
+		struct flight *f = flight_of(jobs[(lead + i) % n]);
 		if (!still_needed(c, f))
 			continue;
 		if (f->job.alone) {
@@ -442,13 +453,13 @@ static void run_chunks(struct content *c, struct job **jobs, size_t n)
 	chunk_windows_fini(&b.windows);
 }
 
-void content_run_batch(void *arg, struct job **jobs, size_t n)
+void content_run_batch(void *arg, struct job **jobs, size_t n, size_t lead)
 {
 	struct content *c = arg;
 	if (jobs[0]->slot >= c->n_slots)
 		content_run_rows(c, jobs, n);
 	else
-		run_chunks(c, jobs, n);
+		run_chunks(c, jobs, n, lead);
 	replay_feed(c);
 	fill_feed(c);
 }

@@ -60,6 +60,12 @@ struct frame_run;
 TAILQ_HEAD(frame_run_list, frame_run);
 TAILQ_HEAD(flight_list, flight);
 
+/* What requests cost; atomic, relaxed; 0: not known. */
+struct line {
+	_Atomic(uint64_t) wait_us;	/* until the first byte */
+	_Atomic(uint64_t) bytes_per_ms; /* after that */
+};
+
 struct content {
 	/* fixed after new */
 	struct image *image;
@@ -86,6 +92,8 @@ struct content {
 	/* atomic: what nobody has asked for yet may be fetched. In one order with share's `ready`
 	 */
 	_Atomic(bool) warm;
+	struct line line;
+
 	/* atomic, relaxed */
 	_Atomic(bool) stopping;
 	_Atomic(bool) any_disproved;
@@ -123,7 +131,7 @@ void leads_submit(struct content *c, struct leads *leads);
 /* --- content_fetch.c --- */
 
 /* content_run_batch - the scheduler's `run`. */
-void content_run_batch(void *arg, struct job **jobs, size_t n);
+void content_run_batch(void *arg, struct job **jobs, size_t n, size_t lead);
 /* content_arrive - the verified bytes of an owned flight's chunk: answer, keep, forget. */
 void content_arrive(struct content *c, struct flight *f, struct chunk_data *data);
 /* content_keep - put into the store, or failing that remember for a while. */
@@ -148,7 +156,8 @@ struct range_reader {
 	int kept_fd; /* -1: from the source */
 	uint64_t kept_off, left;
 	uint32_t layer;
-	bool asked; /* the source was: it counts as a fetch in flight */
+	bool asked;		    /* the source was: it counts as a fetch in flight */
+	int64_t asked_us, first_us; /* when it was, and when the first bytes came; 0: not yet */
 	struct source_stream *stream;
 };
 /* range_open - `kept` asks for the kept blob, -ENOENT when there is none. */
@@ -158,6 +167,10 @@ err_t range_open(struct content *c, const struct slot *slot, bool kept, uint64_t
 err_t range_read(struct content *c, struct range_reader *r, void *p, size_t n,
 		 struct diag *d) must_check;
 void range_close(struct content *c, struct range_reader *r);
+
+/* line_learn - a request was answered: its first byte after wait_us, and so many bytes in body_us
+ * from then on (content_line.c). */
+void line_learn(struct content *c, int64_t wait_us, uint64_t bytes, int64_t body_us);
 
 /* content_deadline - by when a request for these flights must have ended: what their most patient
  * waiter gives it, at the most the budget. */
@@ -256,9 +269,9 @@ err_t around_new(struct around *a, uint32_t n_chunks) must_check;
 void around_free(struct around *a);
 /* around_wanted - a reader came to a chunk. Cost: a load. */
 void around_wanted(struct around *a, uint32_t chunk);
-/* around_missed - a reader leads the flight of a chunk, which is on its way: perhaps start those of
- * its neighbours. */
-void around_missed(struct content *c, uint32_t slot, uint32_t chunk);
+/* around_missed - a reader leads the flight of a chunk: perhaps start those of its neighbours,
+ * which are queued together with it so that one request can bring them all. */
+void around_missed(struct content *c, uint32_t slot, uint32_t chunk, struct leads *leads);
 
 /* --- content_feed.c --- */
 

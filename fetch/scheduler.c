@@ -36,6 +36,7 @@ struct scheduler {
 	unsigned n_background; /* batches under way that no reader led, */
 	unsigned n_unhurried;  /* and those of them that are not read-ahead */
 	uint64_t unhurried_range;
+	uint64_t before_max; /* bytes; see scheduler_allow_before */
 	bool stopping, timer_started, joined;
 	pthread_t timer;
 	pthread_t *threads;
@@ -94,18 +95,26 @@ static bool is_unhurried(const struct job *job)
 	return job->priority >= PRIORITY_PROFILE;
 }
 
-/* A blob range under construction. */
+/* A batch under construction: the leader, what stands before it, what follows it. */
 struct span {
-	uint64_t start, end;
-	uint64_t max; /* bytes */
+	const struct job *lead;
+	uint64_t start, end;  /* of the blob */
+	uint64_t max;	      /* bytes */
+	unsigned n, n_urgent; /* jobs, and those that are as urgent as the leader */
 };
 
-/* Widen the span over one more job, unless the gap or the sum is too large. */
-static bool span_widen(struct span *span, const struct job *job)
+/* One more job, unless the gap or the sum is too large. Less urgent ones ride along, unless
+ * somebody more urgent needs the worker. */
+static bool span_widen_locked(const struct scheduler *s, struct span *span, const struct job *job)
 {
 	uint64_t start = min_of(span->start, job->blob_off);
 	uint64_t end = max_of(span->end, job->blob_off + job->blob_len);
 	uint64_t gap = 0;
+	bool urgent = job->priority <= span->lead->priority;
+	if (span->n == BATCH_MAX || job->alone)
+		return false;
+	if (!urgent && s->n_queued[span->lead->priority] > span->n_urgent)
+		return false;
 	if (job->blob_off > span->end)
 		gap = job->blob_off - span->end;
 	else if (span->start > job->blob_off + job->blob_len)
@@ -114,56 +123,45 @@ static bool span_widen(struct span *span, const struct job *job)
 		return false;
 	span->start = start;
 	span->end = end;
+	span->n++;
+	span->n_urgent += urgent;
 	return true;
 }
 
-/* Bytes before the leader's delay it: only jobs as urgent as the leader may stand there. */
-static struct job *batch_first_locked(struct job *lead, struct span *span, size_t *n)
-{
-	struct job *first = lead, *job;
-	while (*n < BATCH_MAX && (job = TAILQ_PREV(first, job_list, in_slot)) != NULL) {
-		if (job->alone || job->priority > lead->priority || !span_widen(span, job))
-			break;
-		first = job;
-		++*n;
-	}
-	return first;
-}
-
-/* Behind the leader less urgent jobs may ride along, unless somebody more urgent needs the worker.
+/* Bytes before the leader's delay it: who is as urgent may stand there, and others if they are few.
  */
-static void batch_extend_locked(struct scheduler *s, const struct job *lead, struct span *span,
-				size_t *n)
+static bool may_stand_before_locked(const struct scheduler *s, const struct job *lead,
+				    const struct job *job)
 {
-	bool others_wait = s->n_queued[lead->priority] > *n;
-	const struct job *last = lead, *job;
-	while (*n < BATCH_MAX && (job = TAILQ_NEXT(last, in_slot)) != NULL) {
-		if (job->alone || (job->priority > lead->priority && others_wait))
-			break;
-		if (!span_widen(span, job))
-			break;
-		last = job;
-		++*n;
-	}
+	return job->priority <= lead->priority || job->blob_off + s->before_max >= lead->blob_off;
 }
 
-static size_t take_batch_locked(struct scheduler *s, struct job *lead, struct job **jobs)
+/* @lead_at: how many stand before it. */
+static size_t take_batch_locked(struct scheduler *s, struct job *lead, struct job **jobs,
+				size_t *lead_at)
 {
-	struct span span = {lead->blob_off, lead->blob_off + lead->blob_len,
-			    is_unhurried(lead) ? s->unhurried_range : RANGE_MAX};
-	size_t n = 1;
-	struct job *job = lead;
-	if (!lead->alone) {
-		job = batch_first_locked(lead, &span, &n);
-		batch_extend_locked(s, lead, &span, &n);
-	}
-	for (size_t i = 0; i < n; i++) {
+	struct span span = {.lead = lead,
+			    .start = lead->blob_off,
+			    .end = lead->blob_off + lead->blob_len,
+			    .max = is_unhurried(lead) ? s->unhurried_range : RANGE_MAX,
+			    .n = 1,
+			    .n_urgent = 1};
+	struct job *first = lead, *last = lead, *job;
+	while (!lead->alone && (job = TAILQ_PREV(first, job_list, in_slot)) != NULL &&
+	       may_stand_before_locked(s, lead, job) && span_widen_locked(s, &span, job))
+		first = job;
+	*lead_at = span.n - 1;
+	while (!lead->alone && (job = TAILQ_NEXT(last, in_slot)) != NULL &&
+	       span_widen_locked(s, &span, job))
+		last = job;
+	job = first;
+	for (size_t i = 0; i < span.n; i++) {
 		struct job *next = TAILQ_NEXT(job, in_slot);
 		unqueue_locked(s, job);
 		jobs[i] = job;
 		job = next;
 	}
-	return n;
+	return span.n;
 }
 
 static bool may_run_locked(const struct scheduler *s, const struct job *job)
@@ -204,14 +202,14 @@ static void work_once_locked(struct scheduler *s, struct job *lead)
 	struct job *jobs[BATCH_MAX];
 	bool background = lead->priority != PRIORITY_READER, unhurried = is_unhurried(lead);
 	bool adapts = unhurried && !lead->alone;
-	size_t n = take_batch_locked(s, lead, jobs);
+	size_t lead_at, n = take_batch_locked(s, lead, jobs, &lead_at);
 	s->n_background += background;
 	s->n_unhurried += unhurried;
 	if (next_job_locked(s))
 		(void)rouse_worker_locked(s);
 	lock_drop(&s->lock);
 	int64_t began = now_ms();
-	s->options.run(s->options.arg, jobs, n);
+	s->options.run(s->options.arg, jobs, n, lead_at);
 	int64_t took = now_ms() - began;
 	lock_take(&s->lock);
 	s->n_background -= background;
@@ -375,6 +373,13 @@ void scheduler_promote(struct scheduler *s, struct job *job, enum fetch_priority
 			(void)rouse_worker_locked(s);
 		}
 	}
+	lock_drop(&s->lock);
+}
+
+void scheduler_allow_before(struct scheduler *s, uint64_t bytes)
+{
+	lock_take(&s->lock);
+	s->before_max = bytes;
 	lock_drop(&s->lock);
 }
 

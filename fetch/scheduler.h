@@ -5,9 +5,9 @@
  * same blob that one range request can bring along. Workers and one timer thread are started when
  * they are first needed, so a process may fork before. Nothing here knows what a job means.
  *
- * A lower priority never delays a higher one: the most urgent job is always taken first, less
- * urgent neighbours ride along only behind it and only when nobody more urgent waits, and
- * background batches leave half of the workers free.
+ * A lower priority hardly delays a higher one: the most urgent job is always taken first, less
+ * urgent neighbours ride along only when nobody more urgent waits, behind it or in front of it by a
+ * few bytes, and background batches leave half of the workers free.
  */
 #ifndef IMGFS_FETCH_SCHEDULER_H
 #define IMGFS_FETCH_SCHEDULER_H
@@ -65,9 +65,9 @@ struct job {
 struct scheduler_options {
 	unsigned workers; /* at least 1 */
 	uint32_t n_slots;
-	/* A worker's work: n jobs of one slot in chunk order, which are now the callee's. No lock
-	 * is held. */
-	void (*run)(void *arg, struct job **jobs, size_t n);
+	/* A worker's work: n jobs of one slot in chunk order, which are now the callee's; all of
+	 * them are there for the sake of jobs[lead]. No lock is held. */
+	void (*run)(void *arg, struct job **jobs, size_t n, size_t lead);
 	/* Called by the timer thread when a time given to scheduler_wake_at has come; returns when
 	 * to be called again (INT64_MAX: not by itself). No lock is held. May be NULL. */
 	int64_t (*tick)(void *arg, int64_t now);
@@ -96,6 +96,10 @@ err_t scheduler_add(struct scheduler *s, struct job *const *jobs, size_t n) must
 /* scheduler_promote - make a job at least this urgent if it still waits. The caller knows that the
  * job exists. */
 void scheduler_promote(struct scheduler *s, struct job *job, enum fetch_priority priority);
+
+/* scheduler_allow_before - how many bytes of less urgent neighbours may stand in front of the most
+ * urgent job's in one request; 0 at first. */
+void scheduler_allow_before(struct scheduler *s, uint64_t bytes);
 
 /* scheduler_wake_at - have tick called at this time at the latest. -EAGAIN as for scheduler_add. */
 err_t scheduler_wake_at(struct scheduler *s, int64_t when_ms) must_check;

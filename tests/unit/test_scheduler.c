@@ -17,16 +17,18 @@ struct recorder {
 	/* under lock */
 	bool hold;
 	unsigned busy, most_busy, n_batches, n_jobs;
+	uint32_t lead;	 /* chunk of the last batch's leader */
 	char text[4096]; /* "slot:chunk,chunk slot:chunk ..." */
 	unsigned ticks;
 	int64_t last_tick_ms;
 	struct job jobs[JOBS_MAX];
 };
 
-static void record_run(void *arg, struct job **jobs, size_t n)
+static void record_run(void *arg, struct job **jobs, size_t n, size_t lead)
 {
 	struct recorder *r = arg;
 	lock_take(&r->lock);
+	r->lead = jobs[lead]->chunk;
 	size_t at = strlen(r->text);
 	for (size_t i = 0; i < n && at < sizeof(r->text) - 32; i++)
 		at += (size_t)(i ? snprintf(r->text + at, 32, ",%u", jobs[i]->chunk)

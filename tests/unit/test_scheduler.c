@@ -185,6 +185,48 @@ static void neighbours_go_together(void **state)
 	check_batches(&r, 5, "0:5,6,7 1:6 0:9 ");
 }
 
+/* In front of a reader's bytes others stand only as far as they are allowed to, and only when no
+ * other reader waits. */
+static void a_few_bytes_stand_before(void **state)
+{
+	(void)state;
+	for (unsigned allowed = 0; allowed <= 2; allowed++) {
+		struct recorder *r = held_recorder();
+		scheduler_allow_before(r->s, allowed * UINT64_C(102400));
+		for (unsigned i = 1; i <= 4; i++)
+			add(r, i, 0, 20 + i, PRIORITY_READAHEAD);
+		add(r, 5, 0, 25, PRIORITY_READER);
+		add(r, 6, 0, 26, PRIORITY_READAHEAD);
+		static const char *const want[] = {"0:25,26 0:21,22,23,24 ",
+						   "0:24,25,26 0:21,22,23 ",
+						   "0:23,24,25,26 0:21,22 "};
+		check_batches(&r, 6, want[allowed]);
+	}
+	struct recorder *r = held_recorder();
+	scheduler_allow_before(r->s, UINT64_MAX / 2);
+	add(r, 1, 0, 24, PRIORITY_READAHEAD);
+	add(r, 2, 0, 25, PRIORITY_READER);
+	add(r, 3, 1, 1, PRIORITY_READER);
+	check_batches(&r, 3, "0:25 1:1 0:24 ");
+}
+
+static void the_leader_is_named(void **state)
+{
+	(void)state;
+	struct recorder *r = held_recorder();
+	scheduler_allow_before(r->s, 204800);
+	add(r, 1, 0, 24, PRIORITY_READAHEAD);
+	add(r, 2, 0, 26, PRIORITY_READER);
+	add(r, 3, 0, 25, PRIORITY_READER);
+	add(r, 4, 0, 27, PRIORITY_READAHEAD);
+	set_hold(r, false);
+	wait_jobs(r, 5);
+	scheduler_stop(r->s);
+	assert_string_equal(r->text, "0:24,25,26,27 ");
+	assert_int_equal(r->lead, 26);
+	recorder_free(&r);
+}
+
 /* What is added together is taken together, also by a worker that was idle. */
 static void one_call_is_one_batch(void **state)
 {
@@ -440,6 +482,8 @@ int main(void)
 		cmocka_unit_test(first_come_first_served),
 		cmocka_unit_test(the_most_urgent_first),
 		cmocka_unit_test(neighbours_go_together),
+		cmocka_unit_test(a_few_bytes_stand_before),
+		cmocka_unit_test(the_leader_is_named),
 		cmocka_unit_test(one_call_is_one_batch),
 		cmocka_unit_test(small_gaps_are_bridged),
 		cmocka_unit_test(overlaps_are_no_gap),

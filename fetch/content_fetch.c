@@ -230,7 +230,8 @@ void content_log_unreachable(struct content *c, const struct slot *slot, uint64_
 struct batch {
 	struct content *c;
 	const struct slot *slot;
-	/* the one for whose sake there is a batch, what follows it, and what stands before it */
+	/* First the one for whose sake there is a batch; then those before it, whose bytes have
+	 * come with its own; then those behind it. */
 	struct flight *flights[BATCH_MAX];
 	struct chunk rows[BATCH_MAX];
 	size_t n, next; /* flights [next, n) are still ours */
@@ -432,11 +433,19 @@ static bool still_needed(struct content *c, struct flight *f)
 	return !flight_drop_unwanted(c->flights, f) && !content_arrive_stored(c, f);
 }
 
+/* The i-th to be delivered. */
+static size_t in_turn(size_t i, size_t lead)
+{
+	if (i == 0)
+		return lead;
+	return i <= lead ? i - 1 : i;
+}
+
 static void run_chunks(struct content *c, struct job **jobs, size_t n, size_t lead)
 {
 	struct batch b = {.c = c, .slot = &c->slots[jobs[0]->slot]};
 	for (size_t i = 0; i < n; i++) {
-		struct flight *f = flight_of(jobs[(lead + i) % n]);
+		struct flight *f = flight_of(jobs[in_turn(i, lead)]);
 		if (!still_needed(c, f))
 			continue;
 		if (f->job.alone) {

@@ -7,8 +7,10 @@
  */
 #include "fetch/content_priv.h"
 
-#define BODY_MIN (64u << 10) /* fewer bytes say nothing about the line */
-#define SLOWNESS 4	     /* a new figure counts as one of so many */
+/* A pause that a source has made for its own reasons must not put megabytes before a reader. */
+#define BEFORE_MAX (512u << 10)
+#define BODY_MIN   (64u << 10) /* fewer bytes say nothing about the line */
+#define SLOWNESS   4	       /* a new figure counts as one of so many */
 
 static uint64_t blend(_Atomic(uint64_t) *mean, uint64_t fresh)
 {
@@ -25,5 +27,5 @@ void line_learn(struct content *c, int64_t wait_us, uint64_t bytes, int64_t body
 	/* Two threads at once lose one figure, which is no harm. */
 	uint64_t wait = blend(&c->line.wait_us, (uint64_t)wait_us + 1);
 	uint64_t rate = blend(&c->line.bytes_per_ms, bytes * 1000 / ((uint64_t)body_us + 1));
-	scheduler_allow_before(c->scheduler, wait / 2 * rate / 1000);
+	scheduler_allow_before(c->scheduler, min_of(wait / 2 * rate / 1000, (uint64_t)BEFORE_MAX));
 }

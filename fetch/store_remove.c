@@ -38,7 +38,8 @@ err_t store_dir_remove_empty(struct store *s, const char *parent, const char *na
 	/* Who has it locked is about to make files in it. */
 	if (dir_fd < 0 || flock(dir_fd, LOCK_EX | LOCK_NB) < 0)
 		return 0;
-	if (unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY && errno != EEXIST)
+	if (unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != ENOTEMPTY &&
+	    errno != EEXIST)
 		return -errno;
 	return 0;
 }

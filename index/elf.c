@@ -113,7 +113,7 @@ static bool mapped_from(const struct elf *elf, uint64_t addr, struct elf_range *
 /* What the tags say, before anything of it is checked. */
 struct tags {
 	uint64_t strings, strings_len, runpath, rpath;
-	bool has_runpath, has_rpath;
+	bool has_strings, has_runpath, has_rpath;
 };
 
 static void note_tag(uint64_t tag, uint64_t value, struct tags *tags, struct elf_dynamic *out)
@@ -121,6 +121,7 @@ static void note_tag(uint64_t tag, uint64_t value, struct tags *tags, struct elf
 	switch (tag) {
 	case DT_STRTAB:
 		tags->strings = value;
+		tags->has_strings = true;
 		break;
 	case DT_STRSZ:
 		tags->strings_len = value;
@@ -162,7 +163,7 @@ err_t elf_dynamic_parse(const struct elf *elf, struct bytes dynamic, struct elf_
 			      TAKE(&v, elf->wide, at, Dyn, d_un, &value) && tag != DT_NULL;
 	     at += each)
 		note_tag(tag, value, &tags, out);
-	if (!mapped_from(elf, tags.strings, &out->strings))
+	if (!tags.has_strings || !mapped_from(elf, tags.strings, &out->strings))
 		return -ENOEXEC;
 	out->strings.len = min_of(out->strings.len, tags.strings_len);
 	keep_names_inside(out);

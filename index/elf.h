@@ -39,8 +39,9 @@ struct elf {
 /*
  * elf_parse - the first bytes of a file of this size: a program or a shared library
  * @head  min(size, ELF_HEAD_LEN) bytes or more
- * All ranges lie inside the file; loads beyond ELF_LOADS_MAX are left out. -ENOEXEC for anything
- * else, also for relocatable files and core dumps.
+ * All ranges lie inside the file; what stands in them, a NUL too, has not been looked at. Loads
+ * beyond ELF_LOADS_MAX are left out. -ENOEXEC for anything else, also for relocatable files and
+ * core dumps.
  */
 err_t elf_parse(struct bytes head, uint64_t size, struct elf *out) must_check;
 
@@ -57,7 +58,8 @@ struct elf_dynamic {
  * elf_dynamic_parse - the dynamic section
  * @dynamic  the bytes of elf->dynamic, or the first ELF_DYNAMIC_MAX of them
  * DT_RUNPATH counts, and without it DT_RPATH. More than ELF_NEEDED_MAX names are left out. -ENOEXEC
- * when its strings lie in no segment of the file.
+ * when it names no strings, or they begin in no segment of the file; they end with their segment at
+ * the latest.
  */
 err_t elf_dynamic_parse(const struct elf *elf, struct bytes dynamic,
 			struct elf_dynamic *out) must_check;

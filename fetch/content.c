@@ -220,7 +220,9 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 	}
 	trace_waits(c, r, (uint32_t)(first->slot - c->slots), first->chunk);
 	/* A profile knows better than a guess. */
-	bool guesses = !replay_has(c, r->row, r->off);
+	uint32_t row = r->row;
+	uint64_t off = r->off;
+	bool guesses = !replay_has(c, row, off);
 	struct leads leads = {.n = 0};
 	struct missed missed = {.n = 0};
 	struct piece piece;
@@ -229,6 +231,8 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 		going = serve_now(c, &piece) || wait_for(c, ticket, &leads, &missed, &piece);
 	for (size_t i = 0; guesses && i < missed.n; i++)
 		around_missed(c, missed.chunks[i].slot, missed.chunks[i].chunk, &leads);
+	if (guesses)
+		loader_missed(c, row, off);
 	leads_submit(c, &leads);
 	ticket_close(c->flights, ticket);
 }
@@ -265,6 +269,7 @@ void content_read_start(struct content *c, struct read_request *r)
 	if (r->n) {
 		trace_read(c, r);
 		fill_note(c);
+		loader_note(c, r->row);
 		record_note(c, r->row, r->off, r->n);
 		replay_note(c, r->row, r->off);
 	}
@@ -467,6 +472,8 @@ static void start_engine(struct content *c, const struct content_options *option
 	c->nothing = chunk_data_new(0);
 	BUG_ON(!c->nothing);
 	c->ahead = ahead_new();
+	if (c->neighbours && c->n_slots)
+		c->loader = loader_new(c->image->tree);
 	c->share = options->share && c->n_slots && !c->image->published ? share_new() : NULL;
 	if (options->fill != FILL_OFF && c->n_slots)
 		c->fill = fill_new(options->fill);
@@ -539,6 +546,7 @@ static void stop_engine(struct content *c)
 	recent_free(&c->recent);
 	chunk_data_put(&c->nothing);
 	ahead_free(&c->ahead);
+	loader_free(&c->loader);
 	record_free(&c->record);
 	replay_free(&c->replay);
 	share_free(&c->share);

@@ -146,7 +146,9 @@ static void try_again(struct content *c, struct flight *f, int64_t delay_ms)
 /* What nobody has asked for does not insist. */
 static void warming_failed(struct content *c, const struct flight *f)
 {
-	if (f->began_as == PRIORITY_PROFILE)
+	if (f->began_as == PRIORITY_READAHEAD)
+		loader_failed(c);
+	else if (f->began_as == PRIORITY_PROFILE)
 		replay_stop(c);
 	else if (f->began_as == PRIORITY_FILL)
 		fill_pause(c);
@@ -469,6 +471,7 @@ void content_run_batch(void *arg, struct job **jobs, size_t n, size_t lead)
 		content_run_rows(c, jobs, n);
 	else
 		run_chunks(c, jobs, n, lead);
+	loader_feed(c);
 	replay_feed(c);
 	fill_feed(c);
 }

@@ -29,3 +29,8 @@ void line_learn(struct content *c, int64_t wait_us, uint64_t bytes, int64_t body
 	uint64_t rate = blend(&c->line.bytes_per_ms, bytes * 1000 / ((uint64_t)body_us + 1));
 	scheduler_allow_before(c->scheduler, min_of(wait / 2 * rate / 1000, (uint64_t)BEFORE_MAX));
 }
+
+uint64_t line_bytes_in(const struct content *c, unsigned ms)
+{
+	return atomic_load_explicit(&c->line.bytes_per_ms, memory_order_relaxed) * ms;
+}

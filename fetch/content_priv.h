@@ -15,11 +15,11 @@
 #include "fetch/lock.h"
 #include "index/trace.h"
 
-/* Which neighbours of missed chunks were guessed to be wanted, and how good the guesses are; see
- * content_around.c. All relaxed: nothing else hangs on them. */
+/* Which chunks were wanted, which neighbours of missed ones were guessed to be, and how good the
+ * guesses are; see content_around.c. All relaxed: nothing else hangs on them. */
 struct around {
-	_Atomic(uint8_t) *guessed; /* by chunk: guessed, and not wanted by a reader yet */
-	_Atomic(uint32_t) window;  /* chunks on either side */
+	_Atomic(uint8_t) *marks;  /* by chunk: guessed, wanted */
+	_Atomic(uint32_t) window; /* chunks on either side */
 	_Atomic(uint32_t) made, used;
 };
 
@@ -55,6 +55,7 @@ struct record;
 struct replay;
 struct share;
 struct fill;
+struct loader;
 struct tracer;
 struct frame_run;
 TAILQ_HEAD(frame_run_list, frame_run);
@@ -82,6 +83,7 @@ struct content {
 	struct replay *replay;	    /* NULL: none is replayed */
 	struct share *share;	    /* NULL: nothing is read from other layers */
 	struct fill *fill;	    /* NULL: the rest of the image is not fetched */
+	struct loader *loader;	    /* NULL: what programs open next is not fetched */
 	struct tracer *tracer;	    /* NULL: nothing is written down */
 	struct chunk_data *nothing; /* what a flight for rows lands with */
 
@@ -171,6 +173,8 @@ void range_close(struct content *c, struct range_reader *r);
 /* line_learn - a request was answered: its first byte after wait_us, and so many bytes in body_us
  * from then on (content_line.c). */
 void line_learn(struct content *c, int64_t wait_us, uint64_t bytes, int64_t body_us);
+/* line_bytes_in - how many bytes of one answer come in so many milliseconds; 0: not known. */
+uint64_t line_bytes_in(const struct content *c, unsigned ms);
 
 /* content_deadline - by when a request for these flights must have ended: what their most patient
  * waiter gives it, at the most the budget. */
@@ -272,6 +276,22 @@ void around_wanted(struct around *a, uint32_t chunk);
 /* around_missed - a reader leads the flight of a chunk: perhaps start those of its neighbours,
  * which are queued together with it so that one request can bring them all. */
 void around_missed(struct content *c, uint32_t slot, uint32_t chunk, struct leads *leads);
+
+/* --- content_loader.c --- */
+
+struct loader *loader_new(const struct index *tree);
+void loader_free(struct loader **l);
+/* loader_note - a reader came to a file: tells which guesses were good. Cost: a load. */
+void loader_note(struct content *c, uint32_t row);
+/* loader_missed - a reader misses something of a file, from off on: perhaps what the dynamic loader
+ * reads next is fetched, when a batch has ended. Cost: a load; the first time for a file, a short
+ * lock. */
+void loader_missed(struct content *c, uint32_t row, uint64_t off);
+/* loader_feed - go on, as far as bytes are here and there is room in the queue; to be called when a
+ * batch has ended. Cost while there is nothing to do: a load. */
+void loader_feed(struct content *c);
+/* loader_failed - something that nobody waited for did not come: a pause. */
+void loader_failed(struct content *c);
 
 /* --- content_feed.c --- */
 

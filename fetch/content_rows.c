@@ -9,9 +9,11 @@
 
 #include "fetch/log.h"
 
-/* Bytes of one request for groups: with what lies behind, and with what lies before. */
-#define GROUPS_FORWARD_MAX (96u << 10)
-#define GROUPS_MAX	   (128u << 10)
+/* Bytes of one request for groups: what comes in a moment, with what lies behind; and a third more
+ * with what lies before. */
+#define GROUPS_FORWARD_MS  4
+#define GROUPS_FORWARD_MIN (96u << 10)
+#define GROUPS_FORWARD_MAX (512u << 10)
 
 /* --- the reader's side --- */
 
@@ -322,12 +324,15 @@ static struct group_span widen(const struct content *c, const struct chunk_table
 	if (!c->neighbours)
 		return s;
 	const struct wire_head *h = chunk_table_head(table);
+	uint64_t forward =
+		max_of(line_bytes_in(c, GROUPS_FORWARD_MS), (uint64_t)GROUPS_FORWARD_MIN);
+	forward = min_of(forward, (uint64_t)GROUPS_FORWARD_MAX);
 	struct group_span wider;
 	while (s.last + 1 < h->n_groups && !chunk_table_has_group(table, s.last + 1) &&
-	       (wider = span_of(h, s.first, s.last + 1)).len <= GROUPS_FORWARD_MAX)
+	       (wider = span_of(h, s.first, s.last + 1)).len <= forward)
 		s = wider;
 	while (s.first > 0 && !chunk_table_has_group(table, s.first - 1) &&
-	       (wider = span_of(h, s.first - 1, s.last)).len <= GROUPS_MAX)
+	       (wider = span_of(h, s.first - 1, s.last)).len <= forward + forward / 3)
 		s = wider;
 	return s;
 }

@@ -1,0 +1,508 @@
+/*
+ * What the dynamic loader will read next. A program that has just been opened tells in its first
+ * bytes which of its segments are filled with addresses before any of its code runs, and which
+ * libraries are opened for it, which tell the same. So the first miss in a file makes it an object,
+ * if its head comes with that or is here: where that is the head of a program or a library, these
+ * segments (all of it, where it is small) and the libraries are fetched at the priority of
+ * read-ahead. The loader comes to
+ * each of them one after the other, and waits for none.
+ *
+ * Nothing waits here and nothing is asked of the source a second time. Objects go on in
+ * loader_feed, at the end of each batch, as far as their bytes are in the store; what does not come
+ * within OBJECT_MS is forgotten. Where most of what was begun is not read (`file *` opens programs
+ * and does not run them), nothing new is begun.
+ */
+#include "fetch/content_priv.h"
+
+#include "fetch/log.h"
+#include "index/elf.h"
+#include "index/library.h"
+
+#include <string.h>
+
+#define WHOLE_MAX    (6u << 20) /* files up to this size are fetched whole, */
+#define SEGMENT_MAX  (4u << 20) /* of others so much of a segment */
+#define OBJECTS_MAX  256
+#define OBJECT_MS    10000
+#define PAUSE_MS     5000 /* after a source has failed */
+#define QUEUE_MAX    64	  /* jobs waiting */
+#define JUDGED_AFTER 64	  /* objects */
+#define GOOD_ONE_IN  4
+#define NAME_LEN_MAX 256 /* of a library, its NUL included */
+#define SEARCH_MAX   1024
+
+static const struct start how_to_start = {
+	.priority = PRIORITY_READAHEAD, .queue_max = QUEUE_MAX, .fetches = true};
+
+/* By regular file. */
+enum seen {
+	UNSEEN,
+	BEGUN,	 /* an object, which the reader came to first */
+	AWAITED, /* its bytes were asked for before the reader wanted them */
+	CAME,	 /* and then it did */
+};
+
+/* In this order; each needs what is named to be in the store. */
+enum stage {
+	AT_HEAD,    /* the headers */
+	AT_LOADER,  /* the path of the program's loader */
+	AT_DYNAMIC, /* the dynamic section */
+	AT_SEARCH,  /* the object's search path */
+	AT_NAMES,   /* the name of library `next` */
+	AT_END,
+};
+
+/* What is known of an object's head at first. */
+enum head {
+	HEAD_WANTED, /* a library's: it is asked for */
+	HEAD_COMES,  /* the reader misses it, too */
+	HEAD_HERE,   /* or not: bytes from the middle of a data file bring no others */
+};
+
+struct object {
+	TAILQ_ENTRY(object) in_list;
+	uint32_t row;
+	enum head head;
+	uint64_t size;
+	int64_t until_ms;
+	enum stage stage;
+	bool asked; /* for what the stage needs */
+	unsigned next;
+	struct elf elf;
+	struct elf_dynamic dynamic;
+	/* what is still to be asked for whatever the stage */
+	struct elf_range wishes[ELF_LOADS_MAX];
+	unsigned n_wishes;
+	struct library_user user; /* who looks for its libraries, and where */
+};
+TAILQ_HEAD(object_list, object);
+
+/* A file that a reader missed something of. */
+struct missed_in {
+	uint32_t row;
+	bool head; /* its first bytes */
+};
+
+struct loader {
+	/* by row, from the first regular one */
+	_Atomic(uint8_t) *seen;
+	uint32_t first_row, n_rows;
+	_Atomic(bool) active; /* there are objects, or rows to make them of */
+	_Atomic(int64_t) paused_until_ms;
+	_Atomic(uint32_t) made, used;
+
+	struct lock lock;
+	/* under lock */
+	struct missed_in missed[OBJECTS_MAX]; /* not yet objects */
+	size_t n_missed;
+	struct feeder feeder;
+	/* the feeder's */
+	struct object_list objects;
+	unsigned n_objects;
+	struct library_dirs dirs;
+	bool dirs_known;
+};
+
+struct loader *loader_new(const struct index *tree)
+{
+	const struct index_info *info = index_info(tree);
+	struct loader *l = new_of(struct loader);
+	l->first_row = info->n_dirs;
+	l->n_rows = info->n_regular;
+	/* Not touched before a file is missed in: of a large image, few pages are. */
+	l->seen = try_array(max_of(l->n_rows, 1u), 1, UINT32_MAX);
+	if (!l->seen)
+		l->n_rows = 0;
+	lock_init(&l->lock);
+	lock_init(&l->feeder.lock);
+	TAILQ_INIT(&l->objects);
+	return l;
+}
+
+static void object_free(struct loader *l, struct object *o)
+{
+	TAILQ_REMOVE(&l->objects, o, in_list);
+	l->n_objects--;
+	library_user_fini(&o->user);
+	free(o);
+}
+
+static void drop_objects(struct loader *l)
+{
+	struct object *o;
+	while ((o = TAILQ_FIRST(&l->objects)) != NULL)
+		object_free(l, o);
+}
+
+void loader_free(struct loader **lp)
+{
+	if (!*lp)
+		return;
+	struct loader *l = take(lp);
+	drop_objects(l);
+	library_dirs_fini(&l->dirs);
+	lock_fini(&l->feeder.lock);
+	lock_fini(&l->lock);
+	free((void *)l->seen);
+	free(l);
+}
+
+/* --- the reader's side --- */
+
+static _Atomic(uint8_t) *seen_of(struct loader *l, uint32_t row)
+{
+	return row >= l->first_row && row - l->first_row < l->n_rows ? &l->seen[row - l->first_row]
+								     : NULL;
+}
+
+void loader_note(struct content *c, uint32_t row)
+{
+	struct loader *l = c->loader;
+	_Atomic(uint8_t) *seen = l ? seen_of(l, row) : NULL;
+	uint8_t awaited = AWAITED;
+	if (seen && atomic_load_explicit(seen, memory_order_relaxed) == AWAITED &&
+	    atomic_compare_exchange_strong_explicit(seen, &awaited, CAME, memory_order_relaxed,
+						    memory_order_relaxed))
+		atomic_fetch_add_explicit(&l->used, 1, memory_order_relaxed);
+}
+
+static bool is_of_use(const struct loader *l)
+{
+	uint32_t made = atomic_load_explicit(&l->made, memory_order_relaxed);
+	uint32_t used = atomic_load_explicit(&l->used, memory_order_relaxed);
+	return made < JUDGED_AFTER || used >= made / GOOD_ONE_IN;
+}
+
+static bool is_paused(const struct loader *l)
+{
+	int64_t until_ms = atomic_load_explicit(&l->paused_until_ms, memory_order_relaxed);
+	return until_ms && now_ms() < until_ms;
+}
+
+void loader_missed(struct content *c, uint32_t row, uint64_t off)
+{
+	struct loader *l = c->loader;
+	_Atomic(uint8_t) *seen = l ? seen_of(l, row) : NULL;
+	uint8_t unseen = UNSEEN;
+	if (!seen || atomic_load_explicit(seen, memory_order_relaxed) != UNSEEN || share_helps(c) ||
+	    !is_of_use(l) || is_paused(l) ||
+	    !atomic_compare_exchange_strong_explicit(seen, &unseen, BEGUN, memory_order_relaxed,
+						     memory_order_relaxed))
+		return;
+	lock_take(&l->lock);
+	if (l->n_missed < OBJECTS_MAX)
+		l->missed[l->n_missed++] = (struct missed_in){row, off == 0};
+	lock_drop(&l->lock);
+	atomic_store_explicit(&l->active, true, memory_order_relaxed);
+}
+
+void loader_failed(struct content *c)
+{
+	if (c->loader)
+		atomic_store_explicit(&c->loader->paused_until_ms, now_ms() + PAUSE_MS,
+				      memory_order_relaxed);
+}
+
+/* --- bytes of an object --- */
+
+enum go {
+	GO_ON,
+	GO_WAIT, /* until more is in the store */
+	GO_END,	 /* nothing more will come of this object */
+};
+
+static bool peek_run(struct content *c, uint32_t number, uint64_t at, size_t n, uint8_t *p)
+{
+	static const struct start look = {.fetches = false};
+	const struct slot *slot = &c->slots[number];
+	if (!content_rows_ahead(c, number, at, n, &look))
+		return false;
+	while (n) {
+		struct chunk row;
+		uint32_t chunk = chunk_table_at(slot_table(slot), at);
+		chunk_table_get(slot_table(slot), chunk, &row);
+		uint32_t off = (uint32_t)(at - row.stream_off);
+		uint32_t len = (uint32_t)min_of((uint64_t)(row.stream_len - off), (uint64_t)n);
+		if (chunk_store_read(slot->chunks, chunk, off, len, p))
+			return false;
+		at += len;
+		p += len;
+		n -= len;
+	}
+	return true;
+}
+
+/* The bytes [off, off + n) of the file, if all of them are in the store. */
+static bool peek(struct content *c, uint32_t row, uint64_t off, size_t n, void *p)
+{
+	uint8_t *to = p;
+	if (content_is_disproved(c, row))
+		return false;
+	while (n) {
+		struct extent run;
+		index_extent(c->image->tree, row, off, &run);
+		size_t len = min_of(run.len, (uint64_t)n);
+		if (run.hole)
+			memset(to, 0, len);
+		else if (!peek_run(c, c->slot_of_layer[run.layer], run.stream_off, len, to))
+			return false;
+		to += len;
+		off += len;
+		n -= len;
+	}
+	return true;
+}
+
+/* Ask for [off, off + len) of the file; *rest is what could not be asked for yet. */
+static enum go ask(struct content *c, const struct object *o, struct elf_range range,
+		   struct elf_range *rest)
+{
+	uint64_t from = range.off, to = range.off + range.len;
+	enum start_end came = content_start_range(c, o->row, &from, to, &how_to_start);
+	*rest = (struct elf_range){from, to - min_of(from, to)};
+	if (came == START_DONE)
+		return GO_ON;
+	return came == START_NOTHING ? GO_END : GO_WAIT;
+}
+
+/* The bytes [off, off + n) of the file, if they are in the store; else they are asked for, once. */
+static enum go need(struct content *c, struct object *o, uint64_t off, size_t n, void *p)
+{
+	struct elf_range rest;
+	if (peek(c, o->row, off, n, p)) {
+		o->asked = false;
+		return GO_ON;
+	}
+	if (o->asked)
+		return GO_WAIT;
+	enum go came = ask(c, o, (struct elf_range){off, n}, &rest);
+	o->asked = came == GO_ON;
+	return came == GO_END ? GO_END : GO_WAIT;
+}
+
+/* Text that ends with NUL, at most n bytes from off; *len 0: there is none. */
+static enum go need_text(struct content *c, struct object *o, uint64_t off, size_t n, char *p,
+			 size_t *len)
+{
+	enum go came = need(c, o, off, n, p);
+	const char *end = came == GO_ON ? memchr(p, 0, n) : NULL;
+	*len = end ? (size_t)(end - p) : 0;
+	return came;
+}
+
+/* --- objects --- */
+
+static void wish(struct object *o, uint64_t off, uint64_t len)
+{
+	if (len && o->n_wishes < ARRAY_LEN(o->wishes))
+		o->wishes[o->n_wishes++] = (struct elf_range){off, len};
+}
+
+/* @dir: where it lies, which is taken; NULL: not known. Of a library it is known that it will be
+ * read, and so it is begun at once. */
+static void object_add(struct content *c, uint32_t row, enum head head, struct buf *dir)
+{
+	struct loader *l = c->loader;
+	struct inode inode;
+	if (l->n_objects == OBJECTS_MAX)
+		return;
+	struct object *o = new_of(struct object);
+	index_inode(c->image->tree, row, &inode);
+	o->row = row;
+	o->head = head;
+	o->size = inode.size;
+	o->until_ms = now_ms() + OBJECT_MS;
+	library_user_init(&o->user, row, dir);
+	if (head == HEAD_WANTED && o->size <= WHOLE_MAX)
+		wish(o, 0, o->size);
+	TAILQ_INSERT_TAIL(&l->objects, o, in_list);
+	l->n_objects++;
+}
+
+static void library_add(struct content *c, struct object *o, const char *text, size_t len)
+{
+	struct loader *l = c->loader;
+	auto_buf struct buf dir = {0};
+	uint32_t row;
+	if (!l->dirs_known)
+		library_dirs_find(c->image->tree, &l->dirs);
+	l->dirs_known = true;
+	if (!library_find(c->image->tree, &l->dirs, &o->user,
+			  (struct bytes){(const uint8_t *)text, len}, &row, &dir))
+		return;
+	_Atomic(uint8_t) *seen = seen_of(l, row);
+	uint8_t unseen = UNSEEN;
+	if (seen && atomic_compare_exchange_strong_explicit(
+			    seen, &unseen, AWAITED, memory_order_relaxed, memory_order_relaxed)) {
+		atomic_fetch_add_explicit(&l->made, 1, memory_order_relaxed);
+		object_add(c, row, HEAD_WANTED, &dir);
+	}
+}
+
+/* What is read before any code runs: the tables, which lie at the beginning of the first segment,
+ * and the segments that are written to. */
+static void wish_segments(struct content *c, struct object *o)
+{
+	_Atomic(uint8_t) *seen = seen_of(c->loader, o->row);
+	uint8_t begun = BEGUN;
+	if (seen && atomic_compare_exchange_strong_explicit(
+			    seen, &begun, AWAITED, memory_order_relaxed, memory_order_relaxed))
+		atomic_fetch_add_explicit(&c->loader->made, 1, memory_order_relaxed);
+	if (o->size <= WHOLE_MAX) {
+		wish(o, 0, o->size);
+		return;
+	}
+	for (unsigned i = 0; i < o->elf.n_loads; i++) {
+		const struct elf_load *load = &o->elf.loads[i];
+		if (i == 0 || load->writable)
+			wish(o, load->file.off, min_of(load->file.len, (uint64_t)SEGMENT_MAX));
+	}
+}
+
+static enum go ask_wishes(struct content *c, struct object *o)
+{
+	while (o->n_wishes) {
+		struct elf_range *last = &o->wishes[o->n_wishes - 1];
+		enum go came = ask(c, o, *last, last);
+		if (came != GO_ON)
+			return came;
+		o->n_wishes--;
+	}
+	return GO_ON;
+}
+
+static enum go need_head(struct content *c, struct object *o, size_t n, void *p)
+{
+	if (o->head == HEAD_WANTED)
+		return need(c, o, 0, n, p);
+	if (peek(c, o->row, 0, n, p))
+		return GO_ON;
+	if (o->head == HEAD_COMES)
+		return GO_WAIT;
+	/* A reader may still come to it. */
+	atomic_store_explicit(seen_of(c->loader, o->row), UNSEEN, memory_order_relaxed);
+	return GO_END;
+}
+
+static enum go step_head(struct content *c, struct object *o)
+{
+	uint8_t head[ELF_HEAD_LEN];
+	size_t n = min_of(o->size, (uint64_t)sizeof(head));
+	enum go came = need_head(c, o, n, head);
+	if (came != GO_ON)
+		return came;
+	if (elf_parse((struct bytes){head, n}, o->size, &o->elf))
+		return GO_END;
+	wish_segments(c, o);
+	o->stage = AT_LOADER;
+	return ask_wishes(c, o) == GO_END ? GO_END : GO_ON;
+}
+
+static enum go step_loader(struct content *c, struct object *o)
+{
+	char path[NAME_LEN_MAX];
+	size_t len = 0, n = min_of(o->elf.loader.len, (uint64_t)sizeof(path));
+	enum go came = n ? need_text(c, o, o->elf.loader.off, n, path, &len) : GO_ON;
+	if (came == GO_ON) {
+		library_add(c, o, path, len);
+		o->stage = o->elf.dynamic.len ? AT_DYNAMIC : AT_END;
+	}
+	return came;
+}
+
+static enum go step_dynamic(struct content *c, struct object *o)
+{
+	uint8_t section[ELF_DYNAMIC_MAX];
+	size_t n = min_of(o->elf.dynamic.len, (uint64_t)sizeof(section));
+	enum go came = need(c, o, o->elf.dynamic.off, n, section);
+	if (came != GO_ON)
+		return came;
+	bool fits = elf_dynamic_parse(&o->elf, (struct bytes){section, n}, &o->dynamic) == 0;
+	o->stage = fits ? AT_SEARCH : AT_END;
+	return GO_ON;
+}
+
+static enum go step_search(struct content *c, struct object *o)
+{
+	char text[SEARCH_MAX];
+	const struct elf_dynamic *d = &o->dynamic;
+	size_t len = 0, n = min_of(d->strings.len - d->search, (uint64_t)sizeof(text));
+	enum go came = n ? need_text(c, o, d->strings.off + d->search, n, text, &len) : GO_ON;
+	if (came != GO_ON)
+		return came;
+	o->stage = AT_NAMES;
+	return buf_append(&o->user.search, text, len) ? GO_END : GO_ON;
+}
+
+static enum go step_name(struct content *c, struct object *o)
+{
+	char name[NAME_LEN_MAX];
+	size_t len;
+	const struct elf_dynamic *d = &o->dynamic;
+	if (o->next == d->n_needed) {
+		o->stage = AT_END;
+		return GO_ON;
+	}
+	uint64_t at = d->needed[o->next];
+	size_t n = min_of(d->strings.len - at, (uint64_t)sizeof(name));
+	enum go came = need_text(c, o, d->strings.off + at, n, name, &len);
+	if (came == GO_ON) {
+		library_add(c, o, name, len);
+		o->next++;
+	}
+	return came;
+}
+
+/* As far as it goes. False: it has ended. */
+static bool object_go_on(struct content *c, struct object *o)
+{
+	static enum go (*const steps[])(struct content *, struct object *) = {
+		[AT_HEAD] = step_head,	   [AT_LOADER] = step_loader, [AT_DYNAMIC] = step_dynamic,
+		[AT_SEARCH] = step_search, [AT_NAMES] = step_name,
+	};
+	enum go came = ask_wishes(c, o);
+	if (came == GO_WAIT)
+		came = GO_ON;
+	while (came == GO_ON && o->stage != AT_END)
+		came = steps[o->stage](c, o);
+	return came != GO_END && (o->stage != AT_END || o->n_wishes) && now_ms() < o->until_ms;
+}
+
+/* --- feeding --- */
+
+static void take_missed(struct content *c, struct loader *l)
+{
+	struct missed_in missed[OBJECTS_MAX];
+	lock_take(&l->lock);
+	size_t n = l->n_missed;
+	memcpy(missed, l->missed, n * sizeof(*missed));
+	l->n_missed = 0;
+	lock_drop(&l->lock);
+	for (size_t i = 0; i < n; i++)
+		object_add(c, missed[i].row, missed[i].head ? HEAD_COMES : HEAD_HERE, NULL);
+}
+
+static void feed(struct content *c)
+{
+	struct loader *l = c->loader;
+	atomic_store_explicit(&l->active, false, memory_order_relaxed);
+	take_missed(c, l);
+	if (is_paused(l))
+		drop_objects(l);
+	struct object *o = TAILQ_FIRST(&l->objects);
+	while (o) {
+		bool goes_on = object_go_on(c, o);
+		struct object *next = TAILQ_NEXT(o, in_list); /* after: it may have added some */
+		if (!goes_on)
+			object_free(l, o);
+		o = next;
+	}
+	if (!TAILQ_EMPTY(&l->objects))
+		atomic_store_explicit(&l->active, true, memory_order_relaxed);
+}
+
+void loader_feed(struct content *c)
+{
+	if (c->loader && atomic_load_explicit(&c->loader->active, memory_order_relaxed))
+		feeder_run(&c->loader->feeder, feed, c);
+}

@@ -1,0 +1,176 @@
+#include "index/library.h"
+
+#include "index/row_path.h"
+
+#include <string.h>
+
+#define PATH_LEN_MAX 4096
+
+static const struct bytes no_bytes;
+
+/* --- the usual directories --- */
+
+static void add_dir(struct library_dirs *dirs, const char *base, struct bytes name)
+{
+	struct buf *path = &dirs->paths[dirs->n];
+	if (dirs->n == ARRAY_LEN(dirs->paths))
+		return;
+	if (buf_append(path, base, strlen(base)) ||
+	    (name.n && (buf_append(path, "/", 1) || buf_append(path, name.p, name.n))))
+		buf_fini(path);
+	else
+		dirs->n++;
+}
+
+/* /usr/lib, and /usr/lib/x86_64-linux-gnu. */
+static void add_with_tuples(const struct index *tree, uint32_t dir, const char *base,
+			    struct library_dirs *dirs)
+{
+	static const char tuple[] = "-linux-";
+	add_dir(dirs, base, no_bytes);
+	for (uint32_t i = 0; i < index_dir_count(tree, dir); i++) {
+		struct dir_entry entry;
+		index_dir_entry(tree, dir, i, &entry);
+		if (memmem(entry.name.p, entry.name.n, tuple, strlen(tuple)))
+			add_dir(dirs, base, entry.name);
+	}
+}
+
+void library_dirs_find(const struct index *tree, struct library_dirs *out)
+{
+	static const char *const bases[] = {"/lib", "/usr/lib", "/lib64", "/usr/lib64",
+					    "/usr/local/lib"};
+	uint32_t seen[ARRAY_LEN(bases)];
+	size_t n_seen = 0;
+	for (size_t i = 0; i < ARRAY_LEN(bases); i++) {
+		uint32_t dir;
+		size_t at = 0;
+		if (index_path(tree, BYTES_STR(bases[i]), true, &dir) ||
+		    dir >= index_info(tree)->n_dirs)
+			continue;
+		while (at < n_seen && seen[at] != dir)
+			at++;
+		if (at < n_seen) /* /lib is a link to usr/lib */
+			continue;
+		seen[n_seen++] = dir;
+		add_with_tuples(tree, dir, bases[i], out);
+	}
+}
+
+void library_dirs_fini(struct library_dirs *dirs)
+{
+	for (size_t i = 0; i < dirs->n; i++)
+		buf_fini(&dirs->paths[i]);
+	dirs->n = 0;
+}
+
+/* --- who looks --- */
+
+void library_user_init(struct library_user *user, uint32_t row, struct buf *dir)
+{
+	*user = (struct library_user){.row = row};
+	if (!dir)
+		return;
+	user->dir = *dir;
+	*dir = (struct buf){0};
+}
+
+void library_user_fini(struct library_user *user)
+{
+	buf_fini(&user->dir);
+	buf_fini(&user->search);
+}
+
+static struct bytes dir_of(struct bytes path)
+{
+	while (path.n && path.p[path.n - 1] != '/')
+		path.n--;
+	path.n -= path.n > 1;
+	return path;
+}
+
+static bool find_own_dir(const struct index *tree, struct library_user *user)
+{
+	auto_buf struct buf path = {0};
+	if (user->dir.n)
+		return true;
+	if (index_row_paths(tree, &user->row, 1, &path))
+		return false;
+	struct bytes dir = dir_of(buf_bytes(&path));
+	if (buf_append(&user->dir, dir.p, dir.n))
+		buf_fini(&user->dir);
+	return user->dir.n != 0;
+}
+
+/* --- finding --- */
+
+/* dir/name, or name alone where dir is empty. */
+static bool find_at(const struct index *tree, struct bytes dir, struct bytes name, uint32_t *row)
+{
+	const struct index_info *info = index_info(tree);
+	auto_buf struct buf path = {.limit = PATH_LEN_MAX};
+	if (dir.n && (buf_append(&path, dir.p, dir.n) || buf_append(&path, "/", 1)))
+		return false;
+	return buf_append(&path, name.p, name.n) == 0 && path.p[0] == '/' &&
+	       index_path(tree, buf_bytes(&path), true, row) == 0 && *row >= info->n_dirs &&
+	       *row - info->n_dirs < info->n_regular;
+}
+
+/* The length of $ORIGIN at the beginning of a directory; 0: it does not begin so. */
+static size_t origin_len(struct bytes part)
+{
+	static const char *const forms[] = {"$ORIGIN", "${ORIGIN}"};
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		size_t n = strlen(forms[i]);
+		if (part.n >= n && memcmp(part.p, forms[i], n) == 0)
+			return n;
+	}
+	return 0;
+}
+
+/* One directory of a search path into an empty buffer; false where it can not be resolved. */
+static bool expand(const struct index *tree, struct library_user *user, struct bytes part,
+		   struct buf *out)
+{
+	size_t n = origin_len(part);
+	if (n && (!find_own_dir(tree, user) || buf_append(out, user->dir.p, user->dir.n)))
+		return false;
+	return buf_append(out, part.p + n, part.n - n) == 0 && out->n != 0;
+}
+
+static bool find_in_search(const struct index *tree, struct library_user *user, struct bytes name,
+			   uint32_t *row, struct buf *dir)
+{
+	struct bytes left = buf_bytes(&user->search);
+	while (left.n) {
+		const uint8_t *colon = memchr(left.p, ':', left.n);
+		size_t n = colon ? (size_t)(colon - left.p) : left.n;
+		dir->n = 0;
+		if (expand(tree, user, (struct bytes){left.p, n}, dir) &&
+		    find_at(tree, buf_bytes(dir), name, row))
+			return true;
+		n += colon != NULL;
+		left.p += n;
+		left.n -= n;
+	}
+	return false;
+}
+
+bool library_find(const struct index *tree, const struct library_dirs *dirs,
+		  struct library_user *user, struct bytes name, uint32_t *row, struct buf *dir)
+{
+	if (name.n == 0)
+		return false;
+	if (memchr(name.p, '/', name.n)) {
+		struct bytes own = dir_of(name);
+		return find_at(tree, no_bytes, name, row) && buf_append(dir, own.p, own.n) == 0;
+	}
+	if (find_in_search(tree, user, name, row, dir))
+		return true;
+	for (size_t i = 0; i < dirs->n; i++) {
+		dir->n = 0;
+		if (find_at(tree, buf_bytes(&dirs->paths[i]), name, row))
+			return buf_append(dir, dirs->paths[i].p, dirs->paths[i].n) == 0;
+	}
+	return false;
+}

@@ -29,7 +29,8 @@
 #define REACH		   16 /* chunks on either side */
 #define HOT_WANTED_MIN	   2
 #define HOT_WINDOW	   16
-#define HOT_SIDE_MS	   20 /* as many bytes as come in that time, */
+#define HOT_SIDE_MS	   10 /* as many bytes as come in that time, */
+#define HOT_SIDE_BYTES_MIN (256u << 10)
 #define HOT_SIDE_BYTES_MAX (1u << 20)
 
 /* By chunk. */
@@ -93,7 +94,7 @@ static bool is_hot(const struct slot *slot, uint32_t n_chunks, uint32_t chunk)
 
 static uint64_t hot_side_bytes(const struct content *c)
 {
-	uint64_t bytes = max_of(line_bytes_in(c, HOT_SIDE_MS), (uint64_t)SIDE_BYTES_MAX);
+	uint64_t bytes = max_of(line_bytes_in(c, HOT_SIDE_MS), (uint64_t)HOT_SIDE_BYTES_MIN);
 	return min_of(bytes, (uint64_t)HOT_SIDE_BYTES_MAX);
 }
 

@@ -14,9 +14,9 @@
 
 #define AHEAD_FILES	 64 /* a dozen programs starting at once, each with a few files */
 #define AHEAD_WINDOW_MIN CHUNK_TARGET_DEFAULT
-#define AHEAD_WINDOW_MAX (16u << 20)
+#define AHEAD_WINDOW_MAX (32u << 20)
 #define AHEAD_SLACK	 (256u << 10) /* two of the kernel's largest usual requests */
-#define AHEAD_QUEUE_MAX	 64
+#define AHEAD_QUEUE_MAX	 128
 
 struct ahead_file {
 	uint32_t row_plus_1; /* 0: free */

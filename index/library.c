@@ -10,29 +10,37 @@ static const struct bytes no_bytes;
 
 /* --- the usual directories --- */
 
-static void add_dir(struct library_dirs *dirs, const char *base, struct bytes name)
+static bool is_dir(const struct index *tree, struct bytes path)
+{
+	uint32_t row;
+	return index_path(tree, path, true, &row) == 0 && row < index_info(tree)->n_dirs;
+}
+
+static void add_dir(const struct index *tree, const char *base, struct bytes name,
+		    struct library_dirs *dirs)
 {
 	struct buf *path = &dirs->paths[dirs->n];
 	if (dirs->n == ARRAY_LEN(dirs->paths))
 		return;
 	if (buf_append(path, base, strlen(base)) ||
-	    (name.n && (buf_append(path, "/", 1) || buf_append(path, name.p, name.n))))
+	    (name.n && (buf_append(path, "/", 1) || buf_append(path, name.p, name.n))) ||
+	    !is_dir(tree, buf_bytes(path)))
 		buf_fini(path);
 	else
 		dirs->n++;
 }
 
-/* /usr/lib, and /usr/lib/x86_64-linux-gnu. */
+/* /usr/lib, and /usr/lib/x86_64-linux-gnu; the file ld-linux-x86-64.so.2 is named alike. */
 static void add_with_tuples(const struct index *tree, uint32_t dir, const char *base,
 			    struct library_dirs *dirs)
 {
 	static const char tuple[] = "-linux-";
-	add_dir(dirs, base, no_bytes);
+	add_dir(tree, base, no_bytes, dirs);
 	for (uint32_t i = 0; i < index_dir_count(tree, dir); i++) {
 		struct dir_entry entry;
 		index_dir_entry(tree, dir, i, &entry);
 		if (memmem(entry.name.p, entry.name.n, tuple, strlen(tuple)))
-			add_dir(dirs, base, entry.name);
+			add_dir(tree, base, entry.name, dirs);
 	}
 }
 

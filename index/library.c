@@ -2,6 +2,7 @@
 
 #include "index/row_path.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define PATH_LEN_MAX 4096
@@ -124,16 +125,21 @@ static bool find_at(const struct index *tree, struct bytes dir, struct bytes nam
 	       *row - info->n_dirs < info->n_regular;
 }
 
-/* The length of $ORIGIN at the beginning of a directory; 0: it does not begin so. */
+static bool goes_on_with(struct bytes part, size_t n)
+{
+	return part.n > n && (part.p[n] == '_' || isalnum(part.p[n]));
+}
+
+/* The length of $ORIGIN at the beginning of a directory; 0: it does not begin so. $ORIGINAL is
+ * another word. */
 static size_t origin_len(struct bytes part)
 {
-	static const char *const forms[] = {"$ORIGIN", "${ORIGIN}"};
-	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
-		size_t n = strlen(forms[i]);
-		if (part.n >= n && memcmp(part.p, forms[i], n) == 0)
-			return n;
-	}
-	return 0;
+	static const char plain[] = "$ORIGIN", braced[] = "${ORIGIN}";
+	size_t n = strlen(braced);
+	if (part.n >= n && memcmp(part.p, braced, n) == 0)
+		return n;
+	n = strlen(plain);
+	return part.n >= n && memcmp(part.p, plain, n) == 0 && !goes_on_with(part, n) ? n : 0;
 }
 
 /* One directory of a search path into an empty buffer; false where it can not be resolved. */

@@ -27,20 +27,22 @@ static inline void probe_done(struct read_request *r, err_t err)
 	lock_drop(&p->lock);
 }
 
-static inline struct probe *probe_new(struct world *w, unsigned layer, unsigned file, uint64_t off,
-				      size_t n)
+static inline struct probe *probe_of_row(uint32_t row, uint64_t off, size_t n)
 {
 	struct probe *p = new_of(struct probe);
 	lock_init(&p->lock);
 	condition_init(&p->changed);
 	p->buf = malloc(n);
 	assert_non_null(p->buf);
-	p->r = (struct read_request){.row = world_row(w, layer, file),
-				     .off = off,
-				     .n = n,
-				     .buf = p->buf,
-				     .done = probe_done};
+	p->r = (struct read_request){
+		.row = row, .off = off, .n = n, .buf = p->buf, .done = probe_done};
 	return p;
+}
+
+static inline struct probe *probe_new(struct world *w, unsigned layer, unsigned file, uint64_t off,
+				      size_t n)
+{
+	return probe_of_row(world_row(w, layer, file), off, n);
 }
 
 static inline err_t probe_wait(struct probe *p)
@@ -92,6 +94,20 @@ static inline unsigned stored_chunks(struct world *w, unsigned layer)
 		chunks += chunk_store_has(cs, i);
 	chunk_store_close(&cs);
 	return chunks;
+}
+
+/* Until the source has been left alone for a while. */
+static inline void wait_idle(struct world *w)
+{
+	int64_t until_ms = now_ms() + 20000, last_ms = now_ms();
+	uint64_t seen = 0;
+	while (now_ms() - last_ms < 400) {
+		uint64_t now = atomic_load(&w->script.bytes) + atomic_load(&w->script.opens);
+		last_ms = now != seen ? now_ms() : last_ms;
+		seen = now;
+		assert_true(now_ms() < until_ms);
+		sleep_ms(20);
+	}
 }
 
 /* --- many threads --- */

@@ -2,8 +2,8 @@
  * content_world - for tests of the store and the reader: an image made in memory, a source that
  * serves it and misbehaves on demand, and a store in a directory of its own
  *
- * The image has one layer for each codec, each with a few files of known bytes. All sizes are small
- * multiples of the chunk target, which is CHUNK_TARGET_MIN.
+ * The image has one layer for each codec, each with a few files of known bytes (world_new_of: with
+ * other files). All sizes are small multiples of the chunk target, which is CHUNK_TARGET_MIN.
  */
 #ifndef IMGFS_TESTS_UNIT_CONTENT_WORLD_H
 #define IMGFS_TESTS_UNIT_CONTENT_WORLD_H
@@ -265,12 +265,14 @@ static inline void world_encode(enum world_codec codec, struct bytes in, struct 
 	}
 }
 
-static inline void world_add_layer(struct world *w, enum world_codec codec)
+/* The stream is taken. */
+static inline void world_add_layer(struct world *w, enum world_codec codec, struct buf *stream)
 {
 	size_t i = w->n_layers++;
 	struct layer_build_options options = {.chunk_target = CHUNK_TARGET_MIN};
 	struct diag d = DIAG_INIT;
-	world_stream_of((unsigned)i, &w->streams[i]);
+	w->streams[i] = *stream;
+	*stream = (struct buf){0};
 	world_encode(codec, buf_bytes(&w->streams[i]), &w->blobs[i]);
 	digest_of(DIGEST_SHA256, w->blobs[i].p, w->blobs[i].n, &w->blob_digests[i]);
 	struct digest diff_id = {0};
@@ -298,8 +300,7 @@ static inline void world_remove_dir(const char *dir)
 	assert_int_equal(system(command), 0);
 }
 
-/* world_new - an image of layers with the given codecs; the store is empty. */
-static inline struct world *world_new(const enum world_codec *codecs, size_t n)
+static inline struct world *world_begin(void)
 {
 	static const struct source_ops ops = {.open = world_open,
 					      .read = world_read,
@@ -310,8 +311,12 @@ static inline struct world *world_new(const enum world_codec *codecs, size_t n)
 	w->source = (struct source){.ops = &ops, .label = label};
 	lock_init(&w->lock);
 	condition_init(&w->changed);
-	for (size_t i = 0; i < n; i++)
-		world_add_layer(w, codecs[i]);
+	return w;
+}
+
+static inline void world_open_image(struct world *w)
+{
+	size_t n = w->n_layers;
 	assert_int_equal(merge_layers((const struct index *const *)w->layers, n, &w->tree, NULL),
 			 0);
 	w->image.source = &w->source;
@@ -323,6 +328,27 @@ static inline struct world *world_new(const enum world_codec *codecs, size_t n)
 	assert_non_null(mkdtemp(w->dir));
 	assert_int_equal(store_open(w->dir, &w->store, NULL), 0);
 	w->image.store = w->store;
+}
+
+/* world_new - an image of layers with the given codecs; the store is empty. */
+static inline struct world *world_new(const enum world_codec *codecs, size_t n)
+{
+	struct world *w = world_begin();
+	for (size_t i = 0; i < n; i++) {
+		struct buf stream = {0};
+		world_stream_of((unsigned)i, &stream);
+		world_add_layer(w, codecs[i], &stream);
+	}
+	world_open_image(w);
+	return w;
+}
+
+/* world_new_of - the same, of one layer with other files: an archive, which is taken. */
+static inline struct world *world_new_of(enum world_codec codec, struct buf *stream)
+{
+	struct world *w = world_begin();
+	world_add_layer(w, codec, stream);
+	world_open_image(w);
 	return w;
 }
 

@@ -91,18 +91,4 @@ static inline void wait_stored(struct world *w, unsigned layer, unsigned file, u
 	}
 }
 
-/* Until the source has been left alone for a while. */
-static inline void wait_idle(struct world *w)
-{
-	int64_t until_ms = now_ms() + 20000, last_ms = now_ms();
-	uint64_t seen = 0;
-	while (now_ms() - last_ms < 400) {
-		uint64_t now = atomic_load(&w->script.bytes) + atomic_load(&w->script.opens);
-		last_ms = now != seen ? now_ms() : last_ms;
-		seen = now;
-		assert_true(now_ms() < until_ms);
-		sleep_ms(20);
-	}
-}
-
 #endif

@@ -87,7 +87,7 @@ struct loader {
 	/* by row, from the first regular one */
 	_Atomic(uint8_t) *seen;
 	uint32_t first_row, n_rows;
-	_Atomic(bool) active; /* there are objects, or rows to make them of */
+	_Atomic(bool) active; /* there are objects, or rows to make them of; set under lock */
 	_Atomic(int64_t) paused_until_ms;
 	_Atomic(uint32_t) made, used;
 
@@ -192,8 +192,8 @@ void loader_missed(struct content *c, uint32_t row, uint64_t off)
 	lock_take(&l->lock);
 	if (l->n_missed < OBJECTS_MAX)
 		l->missed[l->n_missed++] = (struct missed_in){row, off == 0};
-	lock_drop(&l->lock);
 	atomic_store_explicit(&l->active, true, memory_order_relaxed);
+	lock_drop(&l->lock);
 }
 
 void loader_failed(struct content *c)
@@ -485,7 +485,6 @@ static void take_missed(struct content *c, struct loader *l)
 static void feed(struct content *c)
 {
 	struct loader *l = c->loader;
-	atomic_store_explicit(&l->active, false, memory_order_relaxed);
 	take_missed(c, l);
 	if (is_paused(l))
 		drop_objects(l);
@@ -497,8 +496,12 @@ static void feed(struct content *c)
 			object_free(l, o);
 		o = next;
 	}
-	if (!TAILQ_EMPTY(&l->objects))
-		atomic_store_explicit(&l->active, true, memory_order_relaxed);
+	/* Not before: a batch that ends meanwhile may bring what was missing a moment ago, and has
+	 * to leave word. */
+	lock_take(&l->lock);
+	atomic_store_explicit(&l->active, l->n_missed || !TAILQ_EMPTY(&l->objects),
+			      memory_order_relaxed);
+	lock_drop(&l->lock);
 }
 
 void loader_feed(struct content *c)

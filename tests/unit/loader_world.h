@@ -219,8 +219,8 @@ static inline void expect_around_head(const struct world *w, struct expectation 
 	expect(w, e, path, 0, HEAD, MAY, BESIDE);
 }
 
-/* Everything that must come does so in a while, and nothing else does. Ends the expectation. */
-static inline void check_stored(struct world *w, struct content *c, struct expectation *e)
+/* Everything that must come does so in a while. */
+static inline void wait_expected(struct content *c, const struct expectation *e)
 {
 	struct chunk_store *chunks = c->slots[0].chunks;
 	int64_t until_ms = now_ms() + 20000;
@@ -230,6 +230,13 @@ static inline void check_stored(struct world *w, struct content *c, struct expec
 				fail_msg("chunk %u does not come", i);
 			sleep_ms(1);
 		}
+}
+
+/* And nothing else does. Ends the expectation. */
+static inline void check_stored(struct world *w, struct content *c, struct expectation *e)
+{
+	struct chunk_store *chunks = c->slots[0].chunks;
+	wait_expected(c, e);
 	wait_idle(w);
 	for (uint32_t i = 0; i < e->n; i++)
 		if (e->of[i] == MUST_NOT && chunk_store_has(chunks, i))

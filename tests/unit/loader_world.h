@@ -33,7 +33,7 @@ struct made {
 	bool no_elf;
 	const char *loader, *search; /* NULL: none */
 	const char *needs[4];
-	struct made_segment segments[3]; /* none: one that is all of it */
+	struct made_segment segments[4]; /* none: one that is all of it */
 };
 
 static inline uint64_t made_dynamic_at(const struct made *m)

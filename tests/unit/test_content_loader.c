@@ -189,17 +189,20 @@ static void a_head_that_is_here_counts_for_the_middle(void **state)
 
 /* --- large files --- */
 
-#define MIB	   (1u << 20)
-#define LARGE	   (7u * MIB)
-#define WRITABLE   CHUNK
-#define FIRST_LEN  (CHUNK * 12)
-#define SEGMENT_4M (4u * MIB) /* of a segment, no more is fetched */
+#define MIB	     (1u << 20)
+#define LARGE	     (7u * MIB)
+#define FIRST_LEN    (CHUNK * 12)
+#define WRITABLE_AT  (LARGE - CHUNK * 9)
+#define WRITABLE_LEN (CHUNK * 4)
+#define LAST_AT	     (WRITABLE_AT + WRITABLE_LEN)
+#define SEGMENT_4M   (4u * MIB) /* of a segment, no more is fetched */
 
 #define LARGE_SEGMENTS                                                                             \
 	{                                                                                          \
-		{0, FIRST_LEN, false}, {FIRST_LEN, LARGE - WRITABLE - FIRST_LEN, false},           \
+		{0, FIRST_LEN, false}, {FIRST_LEN, WRITABLE_AT - FIRST_LEN, false},                \
+			{WRITABLE_AT, WRITABLE_LEN, true},                                         \
 		{                                                                                  \
-			LARGE - WRITABLE, WRITABLE, true                                           \
+			LAST_AT, LARGE - LAST_AT, false                                            \
 		}                                                                                  \
 	}
 
@@ -220,9 +223,9 @@ static void of_a_large_file_two_segments_come(void **state)
 		expect_nothing(w, &e);
 		for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 			expect(w, &e, paths[i], 0, FIRST_LEN, MUST, 0);
-			expect(w, &e, paths[i], LARGE - WRITABLE, WRITABLE, MUST, 0);
-			/* Where the names stand. */
-			expect(w, &e, paths[i], LARGE - 2 * CHUNK, CHUNK, MUST, 0);
+			expect(w, &e, paths[i], WRITABLE_AT, WRITABLE_LEN, MUST, 0);
+			/* The names, and the dynamic section. */
+			expect(w, &e, paths[i], LARGE - 2 * CHUNK, 2 * CHUNK, MUST, 0);
 		}
 		expect(w, &e, "/usr/lib/libb.so", 0, SEGMENT_4M, MUST, 0);
 		expect(w, &e, "/usr/lib/libb.so", LARGE - 2 * CHUNK, 2 * CHUNK, MUST, 0);

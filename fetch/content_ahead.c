@@ -101,6 +101,9 @@ static enum start_end start_run(struct content *c, uint32_t file, const struct e
 	uint32_t slot = c->slot_of_layer[run->layer];
 	struct chunk row;
 	uint64_t at = run->stream_off, end = run->stream_off + (to - *from);
+	/* Nothing of it will ever be served. */
+	if (atomic_load_explicit(&c->slots[slot].disproved, memory_order_relaxed))
+		return START_NOTHING;
 	if (!content_rows_ahead(c, slot, at, end - at, how))
 		return START_NO_ROWS;
 	const struct chunk_table *table = slot_table(&c->slots[slot]);

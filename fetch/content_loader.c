@@ -1,16 +1,18 @@
 /*
  * What the dynamic loader will read next. A program that has just been opened tells in its first
  * bytes which of its segments are filled with addresses before any of its code runs, and which
- * libraries are opened for it, which tell the same. So the first miss in a file makes it an object,
- * if its head comes with that or is here: where that is the head of a program or a library, these
- * segments (all of it, where it is small) and the libraries are fetched at the priority of
- * read-ahead. The loader comes to
- * each of them one after the other, and waits for none.
+ * libraries are opened for it, which tell the same. The loader itself comes to one after the other,
+ * and waits for each. So the first miss in a file makes it an object, if its head comes with that
+ * or is here: where that is the head of a program or a library, these segments (all of it, where it
+ * is small) and its libraries are fetched at the priority of read-ahead, and theirs.
  *
- * Nothing waits here and nothing is asked of the source a second time. Objects go on in
- * loader_feed, at the end of each batch, as far as their bytes are in the store; what does not come
- * within OBJECT_MS is forgotten. Where most of what was begun is not read (`file *` opens programs
- * and does not run them), nothing new is begun.
+ * Nothing waits here. Objects go on in loader_feed, at the end of each batch, as far as their bytes
+ * are in the store; what does not come within OBJECT_MS is forgotten. Libraries are guesses, and
+ * judged: where most of them are not read (`file *` opens programs and does not run them), no more
+ * objects are made; and no more than AHEAD_MAX of them are ever ahead of the reader, so an image
+ * whose files name each other is not fetched as a whole.
+ *
+ * Of a layer that is one huge frame nothing is asked for: what is here of it is looked at.
  */
 #include "fetch/content_priv.h"
 
@@ -26,8 +28,9 @@
 #define OBJECT_MS    10000
 #define PAUSE_MS     5000 /* after a source has failed */
 #define QUEUE_MAX    64	  /* jobs waiting */
-#define JUDGED_AFTER 64	  /* objects */
+#define JUDGED_AFTER 16	  /* libraries */
 #define GOOD_ONE_IN  4
+#define AHEAD_MAX    256 /* libraries that nobody has read yet */
 #define NAME_LEN_MAX 256 /* of a library, its NUL included */
 #define SEARCH_MAX   1024
 
@@ -37,8 +40,8 @@ static const struct start how_to_start = {
 /* By regular file. */
 enum seen {
 	UNSEEN,
-	BEGUN,	 /* an object, which the reader came to first */
-	AWAITED, /* its bytes were asked for before the reader wanted them */
+	BEGUN,	 /* an object that the reader came to */
+	AWAITED, /* a library that it has not come to yet */
 	CAME,	 /* and then it did */
 };
 
@@ -119,6 +122,22 @@ struct loader *loader_new(const struct index *tree)
 	return l;
 }
 
+static _Atomic(uint8_t) *seen_of(struct loader *l, uint32_t row)
+{
+	return row >= l->first_row && row - l->first_row < l->n_rows ? &l->seen[row - l->first_row]
+								     : NULL;
+}
+
+/* One step of a file's state; false: it is another one, or the row is no regular file. */
+static bool seen_step(struct loader *l, uint32_t row, enum seen from, enum seen to)
+{
+	_Atomic(uint8_t) *seen = seen_of(l, row);
+	uint8_t old = (uint8_t)from;
+	return seen && atomic_load_explicit(seen, memory_order_relaxed) == old &&
+	       atomic_compare_exchange_strong_explicit(seen, &old, (uint8_t)to,
+						       memory_order_relaxed, memory_order_relaxed);
+}
+
 static void object_free(struct loader *l, struct object *o)
 {
 	TAILQ_REMOVE(&l->objects, o, in_list);
@@ -127,11 +146,16 @@ static void object_free(struct loader *l, struct object *o)
 	free(o);
 }
 
+/* A reader that comes to them later makes new ones. */
 static void drop_objects(struct loader *l)
 {
 	struct object *o;
-	while ((o = TAILQ_FIRST(&l->objects)) != NULL)
+	while ((o = TAILQ_FIRST(&l->objects)) != NULL) {
+		if (seen_step(l, o->row, AWAITED, UNSEEN))
+			atomic_fetch_sub_explicit(&l->made, 1, memory_order_relaxed);
+		(void)seen_step(l, o->row, BEGUN, UNSEEN);
 		object_free(l, o);
+	}
 }
 
 void loader_free(struct loader **lp)
@@ -149,21 +173,10 @@ void loader_free(struct loader **lp)
 
 /* --- the reader's side --- */
 
-static _Atomic(uint8_t) *seen_of(struct loader *l, uint32_t row)
-{
-	return row >= l->first_row && row - l->first_row < l->n_rows ? &l->seen[row - l->first_row]
-								     : NULL;
-}
-
 void loader_note(struct content *c, uint32_t row)
 {
-	struct loader *l = c->loader;
-	_Atomic(uint8_t) *seen = l ? seen_of(l, row) : NULL;
-	uint8_t awaited = AWAITED;
-	if (seen && atomic_load_explicit(seen, memory_order_relaxed) == AWAITED &&
-	    atomic_compare_exchange_strong_explicit(seen, &awaited, CAME, memory_order_relaxed,
-						    memory_order_relaxed))
-		atomic_fetch_add_explicit(&l->used, 1, memory_order_relaxed);
+	if (c->loader && seen_step(c->loader, row, AWAITED, CAME))
+		atomic_fetch_add_explicit(&c->loader->used, 1, memory_order_relaxed);
 }
 
 static bool is_of_use(const struct loader *l)
@@ -171,6 +184,14 @@ static bool is_of_use(const struct loader *l)
 	uint32_t made = atomic_load_explicit(&l->made, memory_order_relaxed);
 	uint32_t used = atomic_load_explicit(&l->used, memory_order_relaxed);
 	return made < JUDGED_AFTER || used >= made / GOOD_ONE_IN;
+}
+
+/* Libraries that nobody has come to yet. */
+static uint32_t n_ahead(const struct loader *l)
+{
+	uint32_t used = atomic_load_explicit(&l->used, memory_order_relaxed);
+	uint32_t made = atomic_load_explicit(&l->made, memory_order_relaxed);
+	return made - min_of(made, used);
 }
 
 static bool is_paused(const struct loader *l)
@@ -183,14 +204,11 @@ void loader_missed(struct content *c, uint32_t row, uint64_t off)
 {
 	struct loader *l = c->loader;
 	_Atomic(uint8_t) *seen = l ? seen_of(l, row) : NULL;
-	uint8_t unseen = UNSEEN;
 	if (!seen || atomic_load_explicit(seen, memory_order_relaxed) != UNSEEN || share_helps(c) ||
-	    !is_of_use(l) || is_paused(l) ||
-	    !atomic_compare_exchange_strong_explicit(seen, &unseen, BEGUN, memory_order_relaxed,
-						     memory_order_relaxed))
+	    !is_of_use(l) || is_paused(l))
 		return;
 	lock_take(&l->lock);
-	if (l->n_missed < OBJECTS_MAX)
+	if (l->n_missed < OBJECTS_MAX && seen_step(l, row, UNSEEN, BEGUN))
 		l->missed[l->n_missed++] = (struct missed_in){row, off == 0};
 	atomic_store_explicit(&l->active, true, memory_order_relaxed);
 	lock_drop(&l->lock);
@@ -330,10 +348,8 @@ static void library_add(struct content *c, struct object *o, const char *text, s
 	if (!library_find(c->image->tree, &l->dirs, &o->user,
 			  (struct bytes){(const uint8_t *)text, len}, &row, &dir))
 		return;
-	_Atomic(uint8_t) *seen = seen_of(l, row);
-	uint8_t unseen = UNSEEN;
-	if (seen && atomic_compare_exchange_strong_explicit(
-			    seen, &unseen, AWAITED, memory_order_relaxed, memory_order_relaxed)) {
+	if (l->n_objects < OBJECTS_MAX && n_ahead(l) < AHEAD_MAX &&
+	    seen_step(l, row, UNSEEN, AWAITED)) {
 		atomic_fetch_add_explicit(&l->made, 1, memory_order_relaxed);
 		object_add(c, row, HEAD_WANTED, &dir);
 	}
@@ -341,15 +357,11 @@ static void library_add(struct content *c, struct object *o, const char *text, s
 
 /* What is read before any code runs: the tables, which lie at the beginning of the first segment,
  * and the segments that are written to. */
-static void wish_segments(struct content *c, struct object *o)
+static void wish_segments(struct object *o)
 {
-	_Atomic(uint8_t) *seen = seen_of(c->loader, o->row);
-	uint8_t begun = BEGUN;
-	if (seen && atomic_compare_exchange_strong_explicit(
-			    seen, &begun, AWAITED, memory_order_relaxed, memory_order_relaxed))
-		atomic_fetch_add_explicit(&c->loader->made, 1, memory_order_relaxed);
 	if (o->size <= WHOLE_MAX) {
-		wish(o, 0, o->size);
+		if (o->head != HEAD_WANTED) /* else that was the first wish */
+			wish(o, 0, o->size);
 		return;
 	}
 	for (unsigned i = 0; i < o->elf.n_loads; i++) {
@@ -359,16 +371,15 @@ static void wish_segments(struct content *c, struct object *o)
 	}
 }
 
-static enum go ask_wishes(struct content *c, struct object *o)
+/* As far as the queue has room. What can not be fetched ahead is left to the reader. */
+static void ask_wishes(struct content *c, struct object *o)
 {
 	while (o->n_wishes) {
 		struct elf_range *last = &o->wishes[o->n_wishes - 1];
-		enum go came = ask(c, o, *last, last);
-		if (came != GO_ON)
-			return came;
+		if (ask(c, o, *last, last) == GO_WAIT)
+			return;
 		o->n_wishes--;
 	}
-	return GO_ON;
 }
 
 static enum go need_head(struct content *c, struct object *o, size_t n, void *p)
@@ -379,8 +390,7 @@ static enum go need_head(struct content *c, struct object *o, size_t n, void *p)
 		return GO_ON;
 	if (o->head == HEAD_COMES)
 		return GO_WAIT;
-	/* A reader may still come to it. */
-	atomic_store_explicit(seen_of(c->loader, o->row), UNSEEN, memory_order_relaxed);
+	(void)seen_step(c->loader, o->row, BEGUN, UNSEEN); /* a reader may still come to it */
 	return GO_END;
 }
 
@@ -393,9 +403,10 @@ static enum go step_head(struct content *c, struct object *o)
 		return came;
 	if (elf_parse((struct bytes){head, n}, o->size, &o->elf))
 		return GO_END;
-	wish_segments(c, o);
+	wish_segments(o);
 	o->stage = AT_LOADER;
-	return ask_wishes(c, o) == GO_END ? GO_END : GO_ON;
+	ask_wishes(c, o);
+	return GO_ON;
 }
 
 static enum go step_loader(struct content *c, struct object *o)
@@ -453,6 +464,11 @@ static enum go step_name(struct content *c, struct object *o)
 	return came;
 }
 
+static bool is_wanted(const struct content *c, const struct object *o)
+{
+	return !atomic_load_explicit(&c->stopping, memory_order_relaxed) && now_ms() < o->until_ms;
+}
+
 /* As far as it goes. False: it has ended. */
 static bool object_go_on(struct content *c, struct object *o)
 {
@@ -460,12 +476,12 @@ static bool object_go_on(struct content *c, struct object *o)
 		[AT_HEAD] = step_head,	   [AT_LOADER] = step_loader, [AT_DYNAMIC] = step_dynamic,
 		[AT_SEARCH] = step_search, [AT_NAMES] = step_name,
 	};
-	enum go came = ask_wishes(c, o);
-	if (came == GO_WAIT)
-		came = GO_ON;
-	while (came == GO_ON && o->stage != AT_END)
+	enum go came = GO_ON;
+	ask_wishes(c, o);
+	/* A hostile image can make one library cost 30 ms: the end of the mount does not wait. */
+	while (came == GO_ON && o->stage != AT_END && is_wanted(c, o))
 		came = steps[o->stage](c, o);
-	return came != GO_END && (o->stage != AT_END || o->n_wishes) && now_ms() < o->until_ms;
+	return came != GO_END && (o->stage != AT_END || o->n_wishes) && is_wanted(c, o);
 }
 
 /* --- feeding --- */
@@ -486,7 +502,7 @@ static void feed(struct content *c)
 {
 	struct loader *l = c->loader;
 	take_missed(c, l);
-	if (is_paused(l))
+	if (is_paused(l) || atomic_load_explicit(&c->stopping, memory_order_relaxed))
 		drop_objects(l);
 	struct object *o = TAILQ_FIRST(&l->objects);
 	while (o) {

@@ -284,8 +284,8 @@ void loader_free(struct loader **l);
 /* loader_note - a reader came to a file: tells which guesses were good. Cost: a load. */
 void loader_note(struct content *c, uint32_t row);
 /* loader_missed - a reader misses something of a file, from off on: perhaps what the dynamic loader
- * reads next is fetched, when a batch has ended. Cost: a load; the first time for a file, a short
- * lock. */
+ * reads next is fetched, when a batch has ended. Cost: a load; a short lock the first time for a
+ * file, and each time while its head is neither here nor what is missed. */
 void loader_missed(struct content *c, uint32_t row, uint64_t off);
 /* loader_feed - go on, as far as bytes are here and there is room in the queue; to be called when a
  * batch has ended. Cost while there is nothing to do: a load. */

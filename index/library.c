@@ -6,6 +6,9 @@
 #include <string.h>
 
 #define PATH_LEN_MAX 4096
+/* Directories of a search path that are looked into: programs name a few, and each may cost a walk
+ * over 40 links. */
+#define SEARCH_DIRS_MAX 32
 
 static const struct bytes no_bytes;
 
@@ -156,7 +159,7 @@ static bool find_in_search(const struct index *tree, struct library_user *user, 
 			   uint32_t *row, struct buf *dir)
 {
 	struct bytes left = buf_bytes(&user->search);
-	while (left.n) {
+	for (unsigned i = 0; left.n && i < SEARCH_DIRS_MAX; i++) {
 		const uint8_t *colon = memchr(left.p, ':', left.n);
 		size_t n = colon ? (size_t)(colon - left.p) : left.n;
 		dir->n = 0;

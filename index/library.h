@@ -37,8 +37,9 @@ void library_user_fini(struct library_user *user);
  * library_find - the row of the regular file that a name leads to
  * @name  a path if it has a slash (only absolute ones are found)
  * @dir   an empty buffer; the directory in which it was found, links not resolved
- * False: there is none, or memory has ended. Cost: a lookup for each directory; for the first
- * $ORIGIN of a user whose directory is not known, a pass over all names of the tree.
+ * False: there is none, or memory has ended. Of a search path, the first 32 directories count.
+ * Cost: a lookup for each directory, each of which follows up to 40 links (at worst a millisecond);
+ * for the first $ORIGIN of a user whose directory is not known, a pass over all names of the tree.
  */
 bool library_find(const struct index *tree, const struct library_dirs *dirs,
 		  struct library_user *user, struct bytes name, uint32_t *row, struct buf *dir);

@@ -1,6 +1,7 @@
 /*
  * What lies beside a missed chunk: that it comes with one request where that costs the reader
- * little, that the reader's chunk is delivered first, and that what has come is kept.
+ * little, that the reader's chunk is delivered first, and that what has come is kept; and that more
+ * comes where a program is at work.
  */
 #include "tests/unit/content_world.h"
 
@@ -135,6 +136,85 @@ static void a_bad_neighbour_harms_nobody(void **state)
 	world_free(&w);
 }
 
+/* --- where a program is at work --- */
+
+#define REACH 16 /* chunks on either side */
+
+/* Three chunks at the lower end of what is looked at. */
+static void want_three(struct content *c, uint32_t chunk)
+{
+	for (uint32_t i = 0; i < 3; i++)
+		around_wanted(&c->slots[0].around, chunk - REACH + i);
+}
+
+static void more_comes_where_most_was_wanted(void **state)
+{
+	(void)state;
+	struct world *w = world_new(plain, 1);
+	struct content *c = with_neighbours(w);
+	uint32_t chunk = chunk_of(w, MIDDLE);
+	want_three(c, chunk);
+	world_check_read(w, c, 0, BIG, MIDDLE, 100);
+	check_stored(w, c, chunk - REACH, chunk + REACH);
+	content_free(&c);
+	world_free(&w);
+}
+
+/* 16 chunks are 256 KiB: 10 ms of a slow line are less, but that much may come on any. */
+static void a_slow_line_brings_no_less_than_that(void **state)
+{
+	(void)state;
+	struct world *w = world_new(plain, 1);
+	struct content *c = with_neighbours(w);
+	uint32_t chunk = chunk_of(w, MIDDLE);
+	line_learn(c, 20000, 1u << 20, 1000000);
+	want_three(c, chunk);
+	world_check_read(w, c, 0, BIG, MIDDLE, 100);
+	check_stored(w, c, chunk - REACH, chunk + REACH);
+	content_free(&c);
+	world_free(&w);
+}
+
+/* Guesses were of no use in this layer: nothing is guessed, wherever. */
+static void a_closed_window_stays_closed(void **state)
+{
+	(void)state;
+	struct world *w = world_new(plain, 1);
+	struct content *c = with_neighbours(w);
+	uint32_t chunk = chunk_of(w, MIDDLE);
+	want_three(c, chunk);
+	atomic_store(&c->slots[0].around.window, 0);
+	world_check_read(w, c, 0, BIG, MIDDLE, 100);
+	check_stored(w, c, chunk, chunk);
+	content_free(&c);
+	world_free(&w);
+}
+
+/* Four chunks in reach are here and were not wanted. */
+static void no_more_comes_where_most_was_not(void **state)
+{
+	(void)state;
+	static const struct start how = {
+		.priority = PRIORITY_READAHEAD, .queue_max = 64, .fetches = true};
+	struct world *w = world_new(plain, 1);
+	struct content *c = with_neighbours(w);
+	uint32_t chunk = chunk_of(w, MIDDLE), n = 0;
+	uint64_t from = MIDDLE + 8u * CHUNK;
+	want_three(c, chunk);
+	assert_int_equal(
+		content_start_range(c, world_row(w, 0, BIG), &from, from + 3u * CHUNK + 1, &how),
+		START_DONE);
+	uint32_t first = chunk_of(w, MIDDLE + 8u * CHUNK);
+	check_stored(w, c, first, first + 3);
+	world_check_read(w, c, 0, BIG, MIDDLE, 100);
+	scheduler_stop(c->scheduler);
+	for (uint32_t i = 0; i < chunk_table_info(w->tables[0])->n_chunks; i++)
+		n += chunk_store_has(c->slots[0].chunks, i);
+	assert_true(n > 4 && n <= 4 + 2 * WINDOW + 1);
+	content_free(&c);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +223,10 @@ int main(void)
 		cmocka_unit_test(nothing_delays_on_a_near_line),
 		cmocka_unit_test(what_came_before_a_break_is_kept),
 		cmocka_unit_test(a_bad_neighbour_harms_nobody),
+		cmocka_unit_test(more_comes_where_most_was_wanted),
+		cmocka_unit_test(a_slow_line_brings_no_less_than_that),
+		cmocka_unit_test(a_closed_window_stays_closed),
+		cmocka_unit_test(no_more_comes_where_most_was_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -344,7 +344,7 @@ static void wrong_bytes_are_not_kept(void **state)
 /* --- programs that are opened and not run --- */
 
 #define PROGRAMS 40
-#define ENOUGH	 32 /* with a library each: what is judged by */
+#define ENOUGH	 16 /* with a library each: what is judged by */
 
 /* Programs, with a library each; one that was read makes no hot place of where the next one lies.
  */
@@ -383,6 +383,7 @@ static void check_use(bool used)
 	struct content *c = loader_content(w, 2);
 	for (unsigned i = 0; i < PROGRAMS; i++) {
 		check_read(w, c, paths[i], 0, HEAD);
+		check_read(w, c, paths[i], HEAD, HEAD); /* says nothing about libraries */
 		if (used || i < ENOUGH)
 			wait_for_any(w, c, paths[PROGRAMS + i]);
 		if (used)
@@ -400,6 +401,70 @@ static void where_nothing_is_used_it_ends(void **state)
 	(void)state;
 	check_use(false);
 	check_use(true);
+}
+
+/* --- what is too much --- */
+
+#define LONG_CHAIN 300
+#define AHEAD_MAX  256 /* libraries before the reader */
+
+/* Each names the next one. */
+static struct world *long_chain(char paths[LONG_CHAIN + 1][32])
+{
+	struct buf tar = {0};
+	for (unsigned i = 0; i <= LONG_CHAIN; i++)
+		snprintf(paths[i], sizeof(paths[i]), "/lib/lib%u.so", i);
+	for (unsigned i = 0; i < LONG_CHAIN; i++) {
+		struct made made = {
+			.path = paths[i], .size = 1, .needs = {paths[i + 1] + strlen("/lib/")}};
+		put_made(&tar, &made, wide);
+		put_filler(&tar, i ? 1 : BETWEEN);
+	}
+	put_end(&tar);
+	return world_new_of(WORLD_TAR, &tar);
+}
+
+static unsigned count_libraries(struct world *w, struct content *c, char paths[LONG_CHAIN + 1][32])
+{
+	unsigned n = 0;
+	for (unsigned i = 1; i < LONG_CHAIN; i++)
+		n += has_any(w, c, paths[i]);
+	return n;
+}
+
+static void an_image_is_not_fetched_by_one_read(void **state)
+{
+	(void)state;
+	char paths[LONG_CHAIN + 1][32];
+	struct world *w = long_chain(paths);
+	struct content *c = loader_content(w, 2);
+	check_read(w, c, paths[0], 0, HEAD);
+	wait_for_any(w, c, paths[AHEAD_MAX]);
+	wait_idle(w);
+	assert_int_equal(count_libraries(w, c, paths), AHEAD_MAX);
+	/* As the reader follows, it goes on. */
+	for (unsigned i = 1; i < LONG_CHAIN; i++)
+		check_read(w, c, paths[i], 0, HEAD);
+	assert_int_equal(stats_of(c).errors, 0);
+	content_free(&c);
+	world_free(&w);
+}
+
+static void nothing_of_a_disproved_layer(void **state)
+{
+	(void)state;
+	static const struct start how = {
+		.priority = PRIORITY_READAHEAD, .queue_max = 64, .fetches = true};
+	struct world *w = loader_world(chain, ARRAY_LEN(chain), wide);
+	struct content *c = loader_content(w, 1);
+	uint64_t from = 0;
+	atomic_store(&c->slots[0].disproved, true);
+	assert_int_equal(content_start_range(c, row_of(w, APP), &from, HEAD, &how), START_NOTHING);
+	assert_int_equal(from, 0);
+	wait_idle(w);
+	assert_int_equal(atomic_load(&w->script.opens), 0);
+	content_free(&c);
+	world_free(&w);
 }
 
 /* --- the end --- */
@@ -440,6 +505,8 @@ int main(void)
 		cmocka_unit_test(a_dead_source_is_left_alone),
 		cmocka_unit_test(wrong_bytes_are_not_kept),
 		cmocka_unit_test(where_nothing_is_used_it_ends),
+		cmocka_unit_test(an_image_is_not_fetched_by_one_read),
+		cmocka_unit_test(nothing_of_a_disproved_layer),
 		cmocka_unit_test(ends_at_any_moment),
 	};
 	log_set_level(LOG_LEVEL_ERROR);

@@ -1,7 +1,7 @@
 /*
  * Who feeds the queue with what nobody waits for yet: programs (content_loader.c), a profile
- * (content_replay.c), a fill (content_fill.c). Batches end on many workers at once, and each end may
- * have made room.
+ * (content_replay.c), a fill (content_fill.c). Batches end on many workers at once, and each end
+ * may have made room.
  */
 #include "fetch/content_priv.h"
 

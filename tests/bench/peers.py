@@ -3,6 +3,7 @@
 Each start has an empty state of its own, and nothing outside the scratch folder is written: the Debian 13 root is bound
 into it read-only, with folders of the scratch folder where its programs write. Certificates come with SSL_CERT_FILE.
 """
+import json
 import os
 import shutil
 import subprocess
@@ -73,9 +74,10 @@ class Containerd:
         chain = run(*self.ctr("snapshots", "--snapshotter", "overlayfs", "ls")).stdout.splitlines()[1:]
         parents = {fields[1] for fields in map(str.split, chain) if len(fields) == 3}
         top = next(fields[0] for fields in map(str.split, chain) if fields[0] not in parents and fields[-1] == "Committed")
-        run(*self.ctr("snapshots", "view", f"view-of-{reference}", top))
-        options = run(*self.ctr("snapshots", "mounts", "/nowhere", f"view-of-{reference}")).stdout
-        return options.split("lowerdir=", 1)[1].split()[0].split(",")[0]
+        # in one command: containerd's garbage collector may take the view right away
+        view = run(*self.ctr("snapshots", "view", "--mounts", f"view-of-{reference}", top)).stdout
+        options = json.loads(view)[0]["Options"]
+        return next(option for option in options if option.startswith("lowerdir=")).removeprefix("lowerdir=")
 
     def stop(self, keep=False):
         if self.daemon:

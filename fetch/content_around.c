@@ -81,10 +81,13 @@ static bool is_here(const struct slot *slot, uint32_t n_chunks, uint32_t chunk)
 	return chunk < n_chunks && chunk_store_has(slot->chunks, chunk);
 }
 
+/* Not where guesses are of no use: random reads find half of a file here, and wanted. */
 static bool is_hot(const struct slot *slot, uint32_t n_chunks, uint32_t chunk)
 {
 	uint32_t first = chunk - min_of(chunk, (uint32_t)REACH);
 	uint32_t end = min_of(n_chunks, chunk + REACH + 1), wanted = 0, unwanted = 0;
+	if (atomic_load_explicit(&slot->around.window, memory_order_relaxed) == 0)
+		return false;
 	for (uint32_t i = first; i < end; i++) {
 		if (atomic_load_explicit(&slot->around.marks[i], memory_order_relaxed) & WANTED)
 			wanted += i != chunk;
@@ -144,7 +147,7 @@ void around_missed(struct content *c, uint32_t number, uint32_t chunk, struct le
 	uint32_t n = chunk_table_info(slot_table(slot))->n_chunks;
 	uint32_t window = window_of(slot, n, chunk);
 	uint64_t side = SIDE_BYTES_MAX;
-	if (window && is_hot(slot, n, chunk)) {
+	if (is_hot(slot, n, chunk)) {
 		window = HOT_WINDOW;
 		side = hot_side_bytes(c);
 	}

@@ -11,10 +11,15 @@
 #include "tools/version.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <unistd.h>
 
 #define TOPICS_MAX 16 /* that a suggestion looks at; there are fewer */
+
+#define HEAP_OBJECT_MAX (32 << 20) /* larger ones are mapped: the most that glibc allows */
+#define HEAP_KEPT_MAX                                                                              \
+	(128 << 20) /* what may lie free at the heap's end: the peak of a first contact */
 
 static int run_help(const struct command *self, int argc, char **argv);
 
@@ -159,8 +164,23 @@ static void fill_standard_descriptors(void)
 			_exit(ERR_OTHER);
 }
 
+/*
+ * One heap for all threads, which keeps what is freed until trim_memory (fs/trim.h). Buffers of
+ * ranges and chunks come and go by the megabyte, each time on another thread: with a heap for each
+ * thread and glibc's limits most of them are fresh pages, and a fresh page costs more than the
+ * bytes that are put into it, on a virtual machine several times more. Small objects do not meet
+ * at the heap's lock: each thread has a cache of them.
+ */
+static void set_up_heap(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, HEAP_OBJECT_MAX);
+	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_MAX);
+}
+
 int main(int argc, char **argv)
 {
+	set_up_heap();
 	fill_standard_descriptors();
 	cli_ignore_sigpipe();
 	bool helper = argc && mount_helper_named(argv[0]);

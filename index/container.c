@@ -88,7 +88,12 @@ err_t container_write(uint32_t kind, const struct section_out *sections, size_t 
 	BUG_ON(n > FORMAT_SECTIONS_MAX);
 	struct disk_section rows[FORMAT_SECTIONS_MAX] = {0};
 	size_t start = out->n, head_len = sizeof(struct disk_header) + n * sizeof(rows[0]);
-	err_t err = buf_append_zeros(out, head_len);
+	size_t whole = head_len;
+	for (size_t i = 0; i < n; i++)
+		whole += FORMAT_ALIGN + (sections[i].framed ? 0 : sections[i].raw.n);
+	err_t err = buf_reserve(out, whole);
+	if (!err)
+		err = buf_append_zeros(out, head_len);
 	for (size_t i = 0; i < n && !err; i++)
 		err = section_append(&sections[i], start, out, &rows[i]);
 	if (err)

@@ -56,15 +56,16 @@ static err_t on_end(void *arg, struct diag *d)
 {
 	struct layer_build *b = arg;
 	(void)d;
+	err_t err = 0;
 	if (file_is_hashed(b)) {
 		struct digest digest;
+		struct bytes kept = {NULL, 0};
 		hasher_done(b->file_hash, &digest);
-		struct tree_node *n = tree_node(b->tree, b->file_node);
-		memcpy(n->digest, digest.b, SHA256_LEN);
-		n->has_digest = true;
+		err = tree_bytes(b->tree, (struct bytes){digest.b, SHA256_LEN}, &kept);
+		tree_node(b->tree, b->file_node)->digest = kept.p;
 	}
 	b->file_node = TREE_NONE;
-	return 0;
+	return err ? fail_sys(d, ERR_OTHER, err, "a file's digest") : 0;
 }
 
 static err_t on_stream(void *arg, const uint8_t *p, size_t n, struct diag *d)

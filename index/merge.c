@@ -106,10 +106,7 @@ static err_t copy_row(struct merge *m, uint32_t row, struct tree_node *node)
 		return tree_bytes(m->tree, index_link_target(m->ix, row), &node->target);
 	if (!S_ISREG(inode.mode))
 		return 0;
-	const uint8_t *digest = index_file_digest(m->ix, row);
-	node->has_digest = digest != NULL;
-	if (digest)
-		memcpy(node->digest, digest, SHA256_LEN);
+	node->digest = index_file_digest(m->ix, row);
 	if (inode.flags & INODE_SPARSE)
 		return copy_extents(m, row, node);
 	node->stream_off = get_le64(m->ix->inodes[row].ref);

@@ -1,8 +1,9 @@
 /*
  * The tree in memory: two growing arrays, one open-addressing hash table from (directory, name) to
- * entry, one arena for names. Removing a name only unlinks it; nothing is reused, so numbers held
- * elsewhere (hard links that wait for their target) stay good. Removal walks with the entries' own
- * lists, never by recursion: depth is the input's.
+ * entry, one arena for names. A tree whose names are known to be unique does without the last two.
+ * Removing a name only unlinks it; nothing is reused, so numbers held elsewhere (hard links that
+ * wait for their target) stay good. Removal walks with the entries' own lists, never by recursion:
+ * depth is the input's.
  */
 #include "index/tree.h"
 
@@ -26,6 +27,8 @@ struct tree {
 	size_t n_entries, cap_entries;
 	uint32_t *table; /* entry number + 1; 0: free; TREE_NONE: removed */
 	size_t table_size, table_used;
+	bool unique;	 /* no table, no digests, and names are not copied */
+	struct buf kept; /* where they lie then */
 	struct arena_block *arena;
 	size_t arena_used, arena_cap;
 	struct intern xattrs; /* encoded sets */
@@ -49,14 +52,49 @@ static void *arena_alloc(struct tree *t, size_t n)
 	return p;
 }
 
-struct tree *tree_new(void)
+/* Room that is not had is made later, as names come. */
+static void arrays_reserve(struct tree *t, size_t n)
+{
+	n = min_of(n, (size_t)FORMAT_INODES_MAX - 1) + 1; /* the root */
+	t->nodes = malloc(n * sizeof(*t->nodes));
+	t->cap_nodes = t->nodes ? n : 0;
+	t->entries = malloc(n * sizeof(*t->entries));
+	t->cap_entries = t->entries ? n : 0;
+}
+
+static struct tree *tree_make(bool unique, size_t n)
 {
 	struct tree *t = new_of(struct tree);
+	t->unique = unique;
+	if (n)
+		arrays_reserve(t, n);
 	struct tree_node root = {.mode = S_IFDIR | 0755, .flags = INODE_IMPLIED};
 	uint32_t row;
 	BUG_ON(tree_add_node(t, &root, &row) || row != 0);
 	BUG_ON(buf_append_zeros(&t->xattrs.data, sizeof(struct disk_xattr_set)));
 	return t;
+}
+
+struct tree *tree_new(void)
+{
+	return tree_make(false, 0);
+}
+
+struct tree *tree_new_unique(size_t n)
+{
+	return tree_make(true, n);
+}
+
+void tree_keep(struct tree *t, struct buf *memory)
+{
+	BUG_ON(t->kept.p);
+	t->kept = *memory;
+	*memory = (struct buf){0};
+}
+
+bool tree_has_digests(const struct tree *t)
+{
+	return !t->unique;
 }
 
 void tree_free(struct tree **tp)
@@ -71,6 +109,7 @@ void tree_free(struct tree **tp)
 	free(t->nodes);
 	free(t->entries);
 	free(t->table);
+	buf_fini(&t->kept);
 	intern_fini(&t->xattrs);
 	free(t);
 	*tp = NULL;
@@ -107,11 +146,11 @@ err_t tree_add_node(struct tree *t, const struct tree_node *node, uint32_t *out)
 		return -ENOMEM;
 	struct tree_node *n = &t->nodes[t->n_nodes];
 	*n = *node;
-	n->first_entry = TREE_NONE;
-	n->n_entries = 0;
 	n->nlink = 0;
-	n->parent = 0;
-	n->depth = 0;
+	if (S_ISDIR(n->mode)) {
+		n->parent = n->entry = n->depth = 0;
+		n->first_entry = TREE_NONE;
+	}
 	*out = (uint32_t)t->n_nodes++;
 	return 0;
 }
@@ -163,25 +202,37 @@ static err_t table_grow(struct tree *t)
 
 uint32_t tree_lookup(const struct tree *t, uint32_t dir, struct bytes name)
 {
+	BUG_ON(t->unique);
 	if (!t->table_size)
 		return TREE_NONE;
 	uint32_t held = t->table[slot_find(t, dir, name)];
 	return held ? held - 1 : TREE_NONE;
 }
 
+/* The name into the table, and its bytes into the arena; *kept is where they are. */
+static err_t name_take(struct tree *t, uint32_t dir, struct bytes name, uint32_t **slot,
+		       struct bytes *kept)
+{
+	err_t err = table_grow(t);
+	if (err)
+		return err;
+	*slot = &t->table[slot_find(t, dir, name)];
+	BUG_ON(**slot != 0); /* free */
+	return tree_bytes(t, name, kept);
+}
+
 err_t tree_link(struct tree *t, uint32_t dir, struct bytes name, uint32_t node)
 {
-	BUG_ON(tree_lookup(t, dir, name) != TREE_NONE || !S_ISDIR(t->nodes[dir].mode));
+	BUG_ON(!S_ISDIR(t->nodes[dir].mode));
 	bool is_dir = S_ISDIR(t->nodes[node].mode);
 	BUG_ON(is_dir && t->nodes[node].nlink);
 	if (t->n_entries >= FORMAT_DIRENTS_MAX)
 		return -E2BIG;
 	if (is_dir && t->nodes[dir].depth + 1 > FORMAT_DEPTH_MAX)
 		return -EBADMSG;
-	struct tree_entry entry = {.parent = dir, .node = node, .prev = TREE_NONE};
-	err_t err = table_grow(t);
-	if (!err)
-		err = tree_bytes(t, name, &entry.name);
+	struct tree_entry entry = {.name = name, .parent = dir, .node = node, .prev = TREE_NONE};
+	uint32_t *slot = NULL;
+	err_t err = t->unique ? 0 : name_take(t, dir, name, &slot, &entry.name);
 	if (err)
 		return err;
 	if (!try_grow(&t->entries, t->n_entries, &t->cap_entries, sizeof(*t->entries)))
@@ -192,15 +243,16 @@ err_t tree_link(struct tree *t, uint32_t dir, struct bytes name, uint32_t node)
 		t->entries[entry.next].prev = number;
 	t->entries[number] = entry;
 	t->nodes[dir].first_entry = number;
-	t->nodes[dir].n_entries++;
 	t->nodes[node].nlink++;
 	if (is_dir) {
 		t->nodes[node].parent = dir;
 		t->nodes[node].entry = number;
 		t->nodes[node].depth = t->nodes[dir].depth + 1;
 	}
-	t->table[slot_find(t, dir, name)] = number + 1;
-	t->table_used++;
+	if (slot) {
+		*slot = number + 1;
+		t->table_used++;
+	}
 	return 0;
 }
 
@@ -208,6 +260,7 @@ static void unlink_one(struct tree *t, uint32_t number)
 {
 	struct tree_entry *e = &t->entries[number];
 	struct tree_node *dir = &t->nodes[e->parent];
+	BUG_ON(t->unique);
 	t->table[slot_find(t, e->parent, e->name)] = TREE_NONE;
 	if (e->prev == TREE_NONE)
 		dir->first_entry = e->next;
@@ -215,7 +268,6 @@ static void unlink_one(struct tree *t, uint32_t number)
 		t->entries[e->prev].next = e->next;
 	if (e->next != TREE_NONE)
 		t->entries[e->next].prev = e->prev;
-	dir->n_entries--;
 	t->nodes[e->node].nlink--;
 }
 

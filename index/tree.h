@@ -30,23 +30,32 @@ struct tree_node {
 	uint32_t mtime_ns;
 	uint32_t nlink; /* names that refer to it; maintained by the tree */
 	uint64_t size;	/* regular: bytes; devices: major << 32 | minor */
-	uint64_t stream_off;
 	uint32_t layer;
-	uint32_t xattrs;		   /* of tree_xattrs_add; 0: none */
-	struct bytes target;		   /* symlinks and lower links; lives in the tree's arena */
-	const struct tree_extent *extents; /* sparse files; in the arena */
-	uint32_t n_extents;
-	uint32_t parent;      /* directories; the root's is itself */
-	uint32_t entry;	      /* directories but the root: the entry that names it */
-	uint32_t first_entry; /* directories: newest name first; TREE_NONE ends the list */
-	uint32_t n_entries;
-	uint32_t depth;
-	bool has_digest;
-	uint8_t digest[SHA256_LEN];
+	uint32_t xattrs; /* of tree_xattrs_add; 0: none */
+	/* By type: a tree may have millions of them. */
+	union {
+		/* directories; maintained by the tree */
+		struct {
+			uint32_t parent;      /* the root's is itself */
+			uint32_t entry;	      /* that names it; not the root's */
+			uint32_t first_entry; /* newest name first; TREE_NONE ends the list */
+			uint32_t depth;
+		};
+		/* regular files */
+		struct {
+			const uint8_t *digest; /* SHA-256 or NULL; lives as long as names */
+			union {
+				uint64_t stream_off;
+				const struct tree_extent *extents; /* INODE_SPARSE; in the arena */
+			};
+			uint32_t n_extents;
+		};
+		struct bytes target; /* symlinks and lower links; in the arena, or kept */
+	};
 };
 
 struct tree_entry {
-	struct bytes name; /* in the arena */
+	struct bytes name; /* in the arena, or kept */
 	uint32_t parent, node;
 	uint32_t next, prev; /* in the parent's list */
 };
@@ -54,6 +63,17 @@ struct tree_entry {
 struct tree;
 /* tree_new - a tree with a root (0755, 0:0, implied) and nothing in it. */
 struct tree *tree_new(void);
+/*
+ * tree_new_unique - the same, for a caller who brings each name of a directory once
+ * No table of names is kept: tree_lookup and what takes names away are not allowed. Names and
+ * targets are not copied, and must live as long as the tree (tree_keep). Nodes have no digests.
+ * @n  names that will come, or 0; only a guess for which room is made
+ */
+struct tree *tree_new_unique(size_t n);
+/* tree_keep - memory that names and targets lie in: the tree's from here on. */
+void tree_keep(struct tree *t, struct buf *memory);
+/* tree_has_digests - false: nothing is known of any, and no room is needed for them. */
+bool tree_has_digests(const struct tree *t);
 void tree_free(struct tree **t);
 
 /* tree_node_count - nodes ever added, those without a name included. */
@@ -68,7 +88,7 @@ err_t tree_add_node(struct tree *t, const struct tree_node *node, uint32_t *out)
 /* tree_lookup - the entry of a name in a directory, or TREE_NONE. */
 uint32_t tree_lookup(const struct tree *t, uint32_t dir, struct bytes name);
 /* tree_link - give a node a name (that is free); a directory can have one only. -EBADMSG beyond
- * FORMAT_DEPTH_MAX. */
+ * FORMAT_DEPTH_MAX. Cost: a look at the table, if there is one. */
 err_t tree_link(struct tree *t, uint32_t dir, struct bytes name, uint32_t node) must_check;
 /* tree_unlink - take a name away, with everything below it. */
 void tree_unlink(struct tree *t, uint32_t entry);

@@ -121,17 +121,16 @@ static uint64_t first_data(const struct tree_node *n)
 	return n->size ? data_ref(n->layer, n->stream_off) : 0;
 }
 
+#define NOT_REGULAR (UINT64_C(1) << 63) /* above any data_ref */
+
 struct data_place {
-	bool regular;
-	uint64_t data;
-	uint32_t nth; /* of `others`, which stand in the order of their first names */
+	uint64_t data; /* data_ref of the first byte, or 0; NOT_REGULAR */
+	uint32_t nth;  /* of `others`, which stand in the order of their first names */
 };
 
 static int place_order(const void *a, const void *b)
 {
 	const struct data_place *x = a, *y = b;
-	if (x->regular != y->regular)
-		return x->regular ? -1 : 1;
 	if (x->data != y->data)
 		return x->data < y->data ? -1 : 1;
 	return x->nth < y->nth ? -1 : x->nth > y->nth;
@@ -146,7 +145,7 @@ static err_t rows_of_others(struct tree_sections *ts, const uint32_t *others, si
 		const struct tree_node *node = tree_node_const(ts->tree, others[i]);
 		bool regular = S_ISREG(node->mode);
 		places[i] =
-			(struct data_place){regular, regular ? first_data(node) : 0, (uint32_t)i};
+			(struct data_place){regular ? first_data(node) : NOT_REGULAR, (uint32_t)i};
 		ts->n_regular += regular;
 	}
 	qsort(places, n, sizeof(*places), place_order);
@@ -163,6 +162,9 @@ static uint8_t dirent_type(uint32_t mode)
 
 static err_t write_dirents(struct tree_sections *ts, uint64_t salt)
 {
+	err_t reserved = buf_reserve(&ts->dirents, ts->n_entries * sizeof(struct disk_dirent));
+	if (reserved)
+		return reserved;
 	for (size_t i = 0; i < ts->n_entries; i++) {
 		const struct tree_entry *e = tree_entry(ts->tree, ts->entries[i]);
 		uint32_t name_off;
@@ -205,7 +207,7 @@ static err_t size_and_ref(struct tree_sections *ts, const struct tree_node *n, u
 {
 	*size = n->size;
 	*ref = 0;
-	if (n->target.p) {
+	if (S_ISLNK(n->mode) || (n->flags & INODE_LOWER_LINK)) {
 		uint32_t off;
 		err_t err = intern_add(&ts->strings, n->target, &off);
 		*size = n->target.n;
@@ -271,9 +273,8 @@ static uint64_t time_word(const struct tree_node *n)
 	return seconds | ns << 34;
 }
 
-static err_t write_inode(struct tree_sections *ts, uint32_t row)
+static err_t write_inode(struct tree_sections *ts, uint32_t row, const struct tree_node *n)
 {
-	const struct tree_node *n = tree_node_const(ts->tree, ts->nodes[row]);
 	struct disk_owner owner = {put_le32(n->uid), put_le32(n->gid)};
 	uint32_t owner_off, xattrs, flags = n->flags;
 	uint64_t size, ref;
@@ -302,10 +303,26 @@ static err_t write_inode(struct tree_sections *ts, uint32_t row)
 		.xattrs = put_le32(xattrs),
 		.nlink_or_parent = put_le32(S_ISDIR(n->mode) ? ts->row_of[n->parent] : n->nlink),
 	};
-	err = buf_append(&ts->inodes, &d, sizeof(d));
-	if (!err && S_ISREG(n->mode)) {
-		static const uint8_t none[SHA256_LEN];
-		err = buf_append(&ts->digests, n->has_digest ? n->digest : none, SHA256_LEN);
+	return buf_append(&ts->inodes, &d, sizeof(d));
+}
+
+static err_t write_digest(struct tree_sections *ts, const struct tree_node *n)
+{
+	static const uint8_t none[SHA256_LEN];
+	return buf_append(&ts->digests, n->digest ? n->digest : none, SHA256_LEN);
+}
+
+static err_t write_inodes(struct tree_sections *ts)
+{
+	bool digests = tree_has_digests(ts->tree);
+	err_t err = buf_reserve(&ts->inodes, ts->n_rows * sizeof(struct disk_inode));
+	if (!err && digests)
+		err = buf_reserve(&ts->digests, (size_t)ts->n_regular * SHA256_LEN);
+	for (uint32_t row = 0; row < ts->n_rows && !err; row++) {
+		const struct tree_node *n = tree_node_const(ts->tree, ts->nodes[row]);
+		err = write_inode(ts, row, n);
+		if (!err && digests && S_ISREG(n->mode))
+			err = write_digest(ts, n);
 	}
 	return err;
 }
@@ -326,9 +343,7 @@ static err_t lay_out(struct tree_sections *ts, uint64_t salt)
 		err = rows_of_others(ts, others, n_others);
 	if (!err)
 		err = write_dirents(ts, salt);
-	for (uint32_t row = 0; row < ts->n_rows && !err; row++)
-		err = write_inode(ts, row);
-	return err;
+	return err ? err : write_inodes(ts);
 }
 
 err_t tree_sections_new(const struct tree *tree, uint64_t salt, bool image,

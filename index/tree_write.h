@@ -14,11 +14,11 @@ struct tree_sections;
 /*
  * tree_sections_new - lay the tree out in rows; equal trees give equal bytes in whatever order
  * they were put together
- * @tree   borrowed; must outlive the result
+ * @tree   borrowed; may go when this has returned
  * @salt   of the name hashes
  * @image  true: an image index. Rows lose OPAQUE and IMPLIED, and character devices 0:0 are left
- * out, because an overlayfs above the mount would take them for whiteouts -ENOMEM, -E2BIG (names
- * above 4 GiB).
+ * out, because an overlayfs above the mount would take them for whiteouts
+ * DIGESTS stay empty for a tree that has none. -ENOMEM, -E2BIG (names above 4 GiB).
  */
 err_t tree_sections_new(const struct tree *tree, uint64_t salt, bool image,
 			struct tree_sections **out) must_check;

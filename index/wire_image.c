@@ -126,10 +126,10 @@ err_t wire_image_decode(struct bytes form, struct buf *index_file, struct diag *
 	struct digest key = {.alg = DIGEST_SHA256};
 	memcpy(key.b, parts.begin.image_key, sizeof(parts.begin.image_key));
 	err = tree_sections_new(tree, name_salt(&key), true, &ts);
+	tree_free(&tree); /* the file takes its place in memory */
 	if (!err)
 		err = write_file(&parts, ts, index_file);
 	if (ts)
 		tree_sections_free(&ts);
-	tree_free(&tree);
 	return err ? fail_sys(d, ERR_OTHER, err, "published index") : 0;
 }

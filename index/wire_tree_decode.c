@@ -327,15 +327,13 @@ static err_t get_device(struct decoder *t, struct tree_node *node)
 /* What an inode of its type has; directories come later. */
 static err_t get_content(struct decoder *t, struct tree_node *node)
 {
-	struct bytes target;
 	if (S_ISREG(node->mode))
 		return get_regular(t, node);
 	if (S_ISCHR(node->mode) || S_ISBLK(node->mode))
 		return get_device(t, node);
 	if (!S_ISLNK(node->mode) && !(node->flags & INODE_LOWER_LINK))
 		return 0;
-	err_t err = get_text(t, COLUMN_TARGETS, FORMAT_TARGET_MAX, &target);
-	return err ? err : tree_bytes(t->tree, target, &node->target);
+	return get_text(t, COLUMN_TARGETS, FORMAT_TARGET_MAX, &node->target);
 }
 
 static err_t open_dir(struct decoder *t, uint32_t node)
@@ -459,11 +457,22 @@ static err_t walk(struct decoder *t)
 	return err;
 }
 
+/* An upper bound for names: each has one number in KINDS, and one byte and a NUL in NAMES. */
+static size_t names_max(const struct decoder *t)
+{
+	return min_of(t->columns[COLUMN_KINDS].n, t->columns[COLUMN_NAMES].n / 2);
+}
+
 static err_t decode(struct decoder *t, struct bytes in)
 {
 	auto_buf struct buf raw = {0};
 	err_t err = columns_unpack(in, WIRE_COLUMNS, WIRE_TREE_RAW_MAX, &raw, t->columns, t->d);
-	return err ? err : walk(t);
+	if (err)
+		return err;
+	/* Names ascend in each directory, and stay where they are. */
+	t->tree = tree_new_unique(names_max(t));
+	tree_keep(t->tree, &raw);
+	return walk(t);
 }
 
 err_t wire_tree_decode(struct bytes in, bool image, uint32_t n_layers, struct tree **out,
@@ -474,7 +483,7 @@ err_t wire_tree_decode(struct bytes in, bool image, uint32_t n_layers, struct tr
 			    INDEX_LAYERS_MAX);
 	struct diag why = DIAG_INIT;
 	struct decoder *t = new_of(struct decoder);
-	*t = (struct decoder){.tree = tree_new(), .image = image, .n_layers = n_layers, .d = &why};
+	*t = (struct decoder){.image = image, .n_layers = n_layers, .d = &why};
 	err_t err = decode(t, in);
 	if (!err)
 		*out = take(&t->tree);

@@ -90,9 +90,11 @@ static void put_leftovers(struct tree_build *b)
 /* Empty files lose their places in a merge; nothing may depend on them. */
 static void forget_places(struct tree *t)
 {
-	for (uint32_t i = 0; i < tree_node_count(t); i++)
-		if (!tree_node(t, i)->size)
-			tree_node(t, i)->stream_off = tree_node(t, i)->layer = 0;
+	for (uint32_t i = 0; i < tree_node_count(t); i++) {
+		struct tree_node *node = tree_node(t, i);
+		if (S_ISREG(node->mode) && !node->size)
+			node->stream_off = node->layer = 0;
+	}
 }
 
 static void build_shuffled(uint64_t seed, bool image, struct buf *out)

@@ -22,17 +22,15 @@ static const struct tree_extent odd_runs[] = {{7, 1, 9001}, {8, 5, 4}, {100, 1, 
 #define REGULAR(mode_, layer_, off_, size_)                                                        \
 	{                                                                                          \
 		.mode = S_IFREG | (mode_), .layer = (layer_), .stream_off = (off_),                \
-		.size = (size_), .has_digest = true, .digest = {                                   \
-			1,                                                                         \
-			(uint8_t)(off_)                                                            \
+		.size = (size_), .digest = (const uint8_t[SHA256_LEN])                             \
+		{                                                                                  \
+			1, (uint8_t)(off_)                                                         \
 		}                                                                                  \
 	}
-#define EMPTY_SHA256                                                                               \
-	{                                                                                          \
-		0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99,      \
-			0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4,    \
-			0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55                                   \
-	}
+static const uint8_t empty_sha256[SHA256_LEN] = {0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14,
+						 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+						 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c,
+						 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55};
 
 /* What layers and images can have. */
 static const struct part parts[] = {
@@ -45,7 +43,7 @@ static const struct part parts[] = {
 	{.path = "bin/zz", .link = "bin/su"},
 	{.path = "abc", .link = "bin/su"},
 	{.path = "bin/wall", .node = REGULAR(02755, 0, 1536, 1)},
-	{.path = "empty", .node = {.mode = S_IFREG, .has_digest = true, .digest = EMPTY_SHA256}},
+	{.path = "empty", .node = {.mode = S_IFREG, .digest = empty_sha256}},
 	{.path = "odd-offset", .node = REGULAR(0600, 0, 3333, 100)},
 	{.path = "before", .node = REGULAR(0600, 0, 0, 511)},
 	{.path = "size255", .node = REGULAR(0600, 0, 8192, 255)},
@@ -126,7 +124,7 @@ static const struct part image_parts_more[] = {
 		  .size = UINT64_C(1) << 40,
 		  .extents = two_runs,
 		  .n_extents = 2}},
-	{.path = "j", .node = {.mode = S_IFREG, .has_digest = true, .digest = EMPTY_SHA256}},
+	{.path = "j", .node = {.mode = S_IFREG, .digest = empty_sha256}},
 };
 
 static struct index *open_file(const struct buf *file)

@@ -72,7 +72,11 @@ static inline err_t index_of_tree(const struct tree *tree, bool image, const str
 	if (digests)
 		err = wire_digests_decode(*digests, sections[1].raw,
 					  image ? &whole.tree : &layer.tree, &sums, NULL);
-	if (digests)
+	else if (!tree_has_digests(tree))
+		err = buf_append_zeros(
+			&sums, (size_t)get_le32((image ? &whole.tree : &layer.tree)->n_regular) *
+				       SHA256_LEN);
+	if (digests || !tree_has_digests(tree))
 		sections[TREE_SECTIONS].raw = buf_bytes(&sums);
 	size_t n = TREE_SECTIONS + 1;
 	if (image) {

@@ -16,7 +16,7 @@
 
 #define CHUNK	  CHUNK_TARGET_MIN
 #define BETWEEN	  24u /* chunks between two files: more than any window of neighbours */
-#define BESIDE	  4u  /* chunks that a window of neighbours has, where no program is at work yet */
+#define BESIDE	  16u /* chunks that a window of neighbours has, where no program is at work yet */
 #define HEAD	  4096u
 #define ADDR	  0x10000u
 #define LOADER_AT 0x800u /* where the path of a program's loader stands in it */

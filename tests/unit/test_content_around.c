@@ -17,7 +17,7 @@
 #define BIG    2 /* file */
 #define CHUNK  CHUNK_TARGET_MIN
 #define MIDDLE (80u * CHUNK) /* far from both ends of the file */
-#define WINDOW 2	     /* chunks on either side, at first */
+#define WINDOW 8	     /* chunks on either side, at first */
 
 static const enum world_codec plain[] = {WORLD_TAR};
 

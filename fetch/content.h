@@ -26,7 +26,7 @@ struct content_options {
 			     */
 	bool wait_for_ever; /* --on-error=wait: retry until it works; readers can still be
 			       interrupted */
-	bool neighbours;    /* fetch a few chunks beside missed ones: for programs that run from the
+	bool neighbours;    /* fetch chunks beside missed ones: for programs that run from the
 			       image, not for one who wants a certain file */
 	bool profile;	    /* record what is read first, and replay what was recorded before */
 	enum fill_mode fill;

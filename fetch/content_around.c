@@ -23,7 +23,7 @@
 
 #define WINDOW_FIRST 8 /* chunks on either side */
 #define WINDOW_MAX   16
-#define JUDGED_AFTER 16 /* guesses; then half of them count on */
+#define JUDGED_AFTER 32 /* guesses: two misses' at first; then half of them count on */
 #define GOOD_PERCENT 40
 #define BAD_PERCENT  20
 #define QUEUE_MAX    32 /* jobs waiting; more would only be stale when they come */
@@ -37,7 +37,7 @@
 #define HOT_WINDOW	   16
 #define HOT_SIDE_MS	   10 /* as many bytes as come in that time, */
 #define HOT_SIDE_BYTES_MIN (256u << 10)
-#define HOT_SIDE_BYTES_MAX (1u << 20)
+#define HOT_SIDE_BYTES_MAX SIDE_BYTES_MAX
 
 /* By chunk. */
 #define GUESSED 1u /* and not wanted by a reader yet */

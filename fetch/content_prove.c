@@ -19,6 +19,7 @@
 #include "index/layer_write.h"
 #include "index/merge.h"
 
+#include <malloc.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -250,6 +251,8 @@ void content_run_proof(struct content *c, struct slot *slot)
 		prove(c, slot);
 	else
 		content_prove_tree(c);
+	/* It has built a tree, the largest thing that a mount ever holds. */
+	malloc_trim(0);
 }
 
 void content_prove_soon(struct content *c, uint32_t number)

@@ -1,6 +1,7 @@
 /*
  * The tree in memory: two growing arrays, one open-addressing hash table from (directory, name) to
- * entry, one arena for names. A tree whose names are known to be unique does without the last two.
+ * entry, one arena for names. A tree whose names are known to be unique has no table, and its arena
+ * holds extents only.
  * Removing a name only unlinks it; nothing is reused, so numbers held elsewhere (hard links that
  * wait for their target) stay good. Removal walks with the entries' own lists, never by recursion:
  * depth is the input's.
@@ -14,6 +15,7 @@
 #include <xxhash.h>
 
 #define ARENA_BLOCK (256u << 10)
+#define RESERVE_MAX (1u << 20) /* names: some hundred megabytes, that are touched as they come */
 
 struct arena_block {
 	struct arena_block *next;
@@ -52,10 +54,10 @@ static void *arena_alloc(struct tree *t, size_t n)
 	return p;
 }
 
-/* Room that is not had is made later, as names come. */
+/* Room that is not had is made later, as names come: a guess may be anybody's, so it is bounded. */
 static void arrays_reserve(struct tree *t, size_t n)
 {
-	n = min_of(n, (size_t)FORMAT_INODES_MAX - 1) + 1; /* the root */
+	n = min_of(n, (size_t)RESERVE_MAX) + 1; /* the root */
 	t->nodes = malloc(n * sizeof(*t->nodes));
 	t->cap_nodes = t->nodes ? n : 0;
 	t->entries = malloc(n * sizeof(*t->entries));

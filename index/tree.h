@@ -43,7 +43,7 @@ struct tree_node {
 		};
 		/* regular files */
 		struct {
-			const uint8_t *digest; /* SHA-256 or NULL; lives as long as names */
+			const uint8_t *digest; /* SHA-256 or NULL; the adder's, or in the arena */
 			union {
 				uint64_t stream_off;
 				const struct tree_extent *extents; /* INODE_SPARSE; in the arena */

@@ -366,6 +366,7 @@ err_t tree_sections_new(const struct tree *tree, uint64_t salt, bool image,
 		.files_size = put_le64(ts->files_size),
 		.salt = put_le64(salt),
 	};
+	ts->tree = NULL; /* it may go now */
 	*out = ts;
 	return 0;
 }

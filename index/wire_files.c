@@ -72,13 +72,13 @@ static err_t decode(const struct wire_head *h, struct bytes packed_tree, struct 
 	if (err)
 		return err;
 	err = tree_sections_new(tree, name_salt(&h->info.blob_digest), false, &ts);
+	tree_free(&tree);
 	if (err)
 		(void)fail_sys(d, ERR_OTHER, err, "published index");
 	else
 		err = decode_digests(ts, digests, out, n, d);
 	if (ts)
 		tree_sections_free(&ts);
-	tree_free(&tree);
 	return err;
 }
 

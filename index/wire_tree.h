@@ -2,10 +2,10 @@
  * wire_tree - the compact form in which a tree travels through a registry (index/WIRE.md, "The
  * tree")
  *
- * What can be recomputed is not sent: rows, name hashes, offsets, counts and the digests of empty
- * and sparse files come back from tree_sections_new. For every index that this code builds,
- * decoding and laying out with the same salt gives the tree sections of the original, byte for
- * byte.
+ * What can be recomputed is not sent: rows, name hashes, offsets and counts come back from
+ * tree_sections_new, digests of empty and sparse files from wire_digests_decode. For every index
+ * that this code builds, decoding and laying out with the same salt gives the tree sections of the
+ * original, byte for byte.
  */
 #ifndef IMGFS_INDEX_WIRE_TREE_H
 #define IMGFS_INDEX_WIRE_TREE_H

@@ -265,6 +265,8 @@ static err_t get_extent(struct decoder *t, const struct tree_node *node, uint64_
 static err_t get_extents(struct decoder *t, struct tree_node *node)
 {
 	uint64_t n, end = 0, data;
+	node->extents = NULL;
+	node->n_extents = 0;
 	if (node->size > INT64_MAX)
 		return lies(t, "a sparse file of %llu bytes", (unsigned long long)node->size);
 	/* Each takes two bytes at least. */

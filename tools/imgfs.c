@@ -17,9 +17,8 @@
 
 #define TOPICS_MAX 16 /* that a suggestion looks at; there are fewer */
 
-#define HEAP_OBJECT_MAX (32 << 20) /* larger ones are mapped: the most that glibc allows */
-#define HEAP_KEPT_MAX                                                                              \
-	(128 << 20) /* what may lie free at the heap's end: the peak of a first contact */
+#define HEAP_OBJECT_MAX (32 << 20) /* larger ones are mapped */
+#define NEVER		(-1)
 
 static int run_help(const struct command *self, int argc, char **argv);
 
@@ -165,17 +164,19 @@ static void fill_standard_descriptors(void)
 }
 
 /*
- * One heap for all threads, which keeps what is freed until trim_memory (fs/trim.h). Buffers of
- * ranges and chunks come and go by the megabyte, each time on another thread: with a heap for each
- * thread and glibc's limits most of them are fresh pages, and a fresh page costs more than the
- * bytes that are put into it, on a virtual machine several times more. Small objects do not meet
- * at the heap's lock: each thread has a cache of them.
+ * One heap for all threads, which keeps what is freed until somebody calls malloc_trim: a mount
+ * does when it is there (fs/trim.h), and when it has proven a layer. Buffers of ranges and chunks
+ * come and go by the megabyte, each time on another thread: with a heap for each thread and glibc's
+ * limits most of them are fresh pages, and a fresh page costs more than the bytes that are put into
+ * it, on a virtual machine several times more. Any limit is met again and again by somebody: 16 MiB
+ * cost an index build of eight seconds ten more. Small objects do not meet at the heap's lock: each
+ * thread has a cache of them.
  */
 static void set_up_heap(void)
 {
 	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_MMAP_THRESHOLD, HEAP_OBJECT_MAX);
-	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_MAX);
+	mallopt(M_TRIM_THRESHOLD, NEVER);
 }
 
 int main(int argc, char **argv)

@@ -23,7 +23,7 @@
 
 #define WINDOW_FIRST 8 /* chunks on either side */
 #define WINDOW_MAX   16
-#define JUDGED_AFTER 32 /* guesses: two misses' at first; then half of them count on */
+#define JUDGED_AFTER 32 /* guesses, of two misses at first; then half of them count on */
 #define GOOD_PERCENT 40
 #define BAD_PERCENT  20
 #define QUEUE_MAX    32 /* jobs waiting; more would only be stale when they come */
@@ -32,12 +32,10 @@
 #define SIDE_BYTES_MIN (256u << 10)
 #define SIDE_BYTES_MAX (2u << 20)
 /* Where it is hot: at least so many chunks in reach were wanted, and no fewer than were not. */
-#define REACH		   16 /* chunks on either side */
-#define HOT_WANTED_MIN	   3  /* more than one read of the usual size has */
-#define HOT_WINDOW	   16
-#define HOT_SIDE_MS	   10 /* as many bytes as come in that time, */
-#define HOT_SIDE_BYTES_MIN (256u << 10)
-#define HOT_SIDE_BYTES_MAX SIDE_BYTES_MAX
+#define REACH	       16 /* chunks on either side */
+#define HOT_WANTED_MIN 3  /* more than one read of the usual size has */
+#define HOT_WINDOW     16
+#define HOT_SIDE_MS    10 /* in place of SIDE_MS */
 
 /* By chunk. */
 #define GUESSED 1u /* and not wanted by a reader yet */
@@ -102,10 +100,10 @@ static bool is_hot(const struct slot *slot, uint32_t n_chunks, uint32_t chunk)
 }
 
 /* What the line brings in a time, within limits; the least of it on one that is not known yet. */
-static uint64_t side_bytes(const struct content *c, unsigned ms, uint64_t least, uint64_t most)
+static uint64_t side_bytes(const struct content *c, unsigned ms)
 {
-	uint64_t bytes = max_of(line_bytes_in(c, ms), least);
-	return min_of(bytes, most);
+	uint64_t bytes = max_of(line_bytes_in(c, ms), (uint64_t)SIDE_BYTES_MIN);
+	return min_of(bytes, (uint64_t)SIDE_BYTES_MAX);
 }
 
 static uint32_t window_of(const struct slot *slot, uint32_t n_chunks, uint32_t chunk)
@@ -151,10 +149,10 @@ void around_missed(struct content *c, uint32_t number, uint32_t chunk, struct le
 	judge(&slot->around);
 	uint32_t n = chunk_table_info(slot_table(slot))->n_chunks;
 	uint32_t window = window_of(slot, n, chunk);
-	uint64_t side = side_bytes(c, SIDE_MS, SIDE_BYTES_MIN, SIDE_BYTES_MAX);
+	uint64_t side = side_bytes(c, SIDE_MS);
 	if (is_hot(slot, n, chunk)) {
 		window = HOT_WINDOW;
-		side = side_bytes(c, HOT_SIDE_MS, HOT_SIDE_BYTES_MIN, HOT_SIDE_BYTES_MAX);
+		side = side_bytes(c, HOT_SIDE_MS);
 	}
 	uint64_t room = side;
 	for (uint32_t i = 1; i <= window && guess(c, number, chunk + i, &room, leads); i++)

@@ -251,7 +251,7 @@ void content_run_proof(struct content *c, struct slot *slot)
 		prove(c, slot);
 	else
 		content_prove_tree(c);
-	/* It has built a tree, the largest thing that a mount ever holds. */
+	/* It has built a tree, and a heap that nobody trims would keep its memory. */
 	malloc_trim(0);
 }
 

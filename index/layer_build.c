@@ -55,7 +55,6 @@ static err_t on_data(void *arg, const uint8_t *p, size_t n, struct diag *d)
 static err_t on_end(void *arg, struct diag *d)
 {
 	struct layer_build *b = arg;
-	(void)d;
 	err_t err = 0;
 	if (file_is_hashed(b)) {
 		struct digest digest;

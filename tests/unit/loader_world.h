@@ -14,11 +14,9 @@
 
 #include "fetch/content_priv.h"
 
-#define CHUNK	CHUNK_TARGET_MIN
-#define BETWEEN 24u /* chunks between two files: more than any window of neighbours */
-#define BESIDE                                                                                     \
-	16u /* chunks that a window of neighbours has at the most, where no program is at work yet \
-	     */
+#define CHUNK	  CHUNK_TARGET_MIN
+#define BETWEEN	  24u /* chunks between two files: more than any window of neighbours */
+#define BESIDE	  16u /* chunks of a window of neighbours, at most */
 #define HEAD	  4096u
 #define ADDR	  0x10000u
 #define LOADER_AT 0x800u /* where the path of a program's loader stands in it */

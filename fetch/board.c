@@ -21,6 +21,8 @@ _Static_assert(sizeof(struct board_slow) % sizeof(uint64_t) == 0, "whole words")
 _Static_assert(sizeof(struct board_failure) <= sizeof(struct board_slow) &&
 		       sizeof(struct board_failure) % sizeof(uint64_t) == 0,
 	       "fits an entry");
+_Static_assert((BOARD_FAILURES_MAX & (BOARD_FAILURES_MAX - 1)) == 0,
+	       "places go on where next_failure begins again");
 
 int64_t board_now_us(void)
 {
@@ -105,7 +107,7 @@ static bool failure_load(const struct board_entry *e, struct board_failure *out)
 static struct board_entry *failure_place(struct board *b, struct board_failure *f)
 {
 	uint32_t next = atomic_load_explicit(&b->next_failure, memory_order_relaxed);
-	struct board_entry *last = &b->failed[(next + BOARD_FAILURES_MAX - 1) % BOARD_FAILURES_MAX];
+	struct board_entry *last = &b->failed[(next - 1) % BOARD_FAILURES_MAX];
 	struct board_failure before;
 	if (failure_load(last, &before) && before.layer == f->layer &&
 	    strcmp(before.text, f->text) == 0) {
@@ -127,18 +129,20 @@ void board_failed(struct board *b, uint32_t layer, const char *text)
 		entry_end(e, &f, sizeof(f));
 }
 
-static int latest_first(const void *a, const void *b)
-{
-	const struct board_failure *x = a, *y = b;
-	return (x->at_us < y->at_us) - (x->at_us > y->at_us);
-}
-
+/* The latest first. Many fail in one microsecond: of those the later place is the later one. */
 static size_t failures_copy(const struct board *b, struct board_failure out[BOARD_FAILURES_MAX])
 {
+	uint32_t next = atomic_load_explicit(&b->next_failure, memory_order_relaxed);
 	size_t n = 0;
-	for (size_t i = 0; i < BOARD_FAILURES_MAX; i++)
-		n += failure_load(&b->failed[i], &out[n]);
-	qsort(out, n, sizeof(*out), latest_first);
+	for (uint32_t i = 1; i <= BOARD_FAILURES_MAX; i++) {
+		struct board_failure f;
+		if (!failure_load(&b->failed[(next - i) % BOARD_FAILURES_MAX], &f))
+			continue;
+		size_t at = n++;
+		for (; at > 0 && out[at - 1].at_us < f.at_us; at--)
+			out[at] = out[at - 1];
+		out[at] = f;
+	}
 	return n;
 }
 

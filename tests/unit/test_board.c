@@ -152,6 +152,26 @@ static void test_failures(void **state)
 	free(b);
 }
 
+/* What fails within one microsecond stands in the order in which it failed. */
+static void test_failures_at_once(void **state)
+{
+	struct board *b = new_of(struct board);
+	struct board_view *v = new_of(struct board_view);
+	size_t at_once = 0;
+	(void)state;
+	for (int round = 0; round < 100000 && at_once < 100; round++) {
+		board_failed(b, 0, "first");
+		board_failed(b, 0, "second");
+		board_copy(b, v);
+		assert_string_equal(v->failed[0].text, "second");
+		assert_string_equal(v->failed[1].text, "first");
+		at_once += v->failed[0].at_us == v->failed[1].at_us;
+	}
+	print_message("%zu times within one microsecond\n", at_once);
+	free(v);
+	free(b);
+}
+
 /* Why a read waits: what its own layer said since it began, nothing older, nothing of others. */
 static void test_reason(void **state)
 {
@@ -248,8 +268,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waiting),	  cmocka_unit_test(test_more_than_can_be_shown),
 		cmocka_unit_test(test_histogram), cmocka_unit_test(test_slowest),
-		cmocka_unit_test(test_failures),  cmocka_unit_test(test_reason),
-		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_failures),  cmocka_unit_test(test_failures_at_once),
+		cmocka_unit_test(test_reason),	  cmocka_unit_test(test_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,15 @@ err_t content_new(struct image *image, const struct content_options *options, st
 /* content_warm - begin to fetch what nobody has asked for yet: the profile, if there is one,
  * and the rest, if the options say so. Starts threads. */
 void content_warm(struct content *c);
+/*
+ * content_expect - a container is about to be started from the tree: what that reads first is
+ * fetched ahead
+ * @words  its program and the words behind it, ended by NULL; NULL: those of the image's config
+ * @cwd    absolute; NULL: the config's
+ * Once, whatever the words; later calls do nothing, and so do all where neighbours are not fetched.
+ * Never waits for a source. Any thread. Cost: some milliseconds, then a load.
+ */
+void content_expect(struct content *c, char *const *words, const char *cwd);
 /* content_free - fails what is in flight with -EIO, joins all threads; the source is interrupted
  * for good if it was in use. No read may be started any more, and no start or cancel may be under
  * way. */

@@ -4,7 +4,9 @@
  * libraries are opened for it, which tell the same. The loader itself comes to one after the other,
  * and waits for each. So the first miss in a file makes it an object, if its head comes with that
  * or is here: where that is the head of a program or a library, these segments (all of it, where it
- * is small) and its libraries are fetched at the priority of read-ahead, and theirs.
+ * is small) and its libraries are fetched at the priority of read-ahead, and theirs. Of a script it
+ * is the interpreter that is fetched. Who starts a container names the first objects himself
+ * (content_expect.c).
  *
  * Nothing waits here. Objects go on in loader_feed, at the end of each batch, as far as their bytes
  * are in the store; what does not come within OBJECT_MS is forgotten. Libraries are guesses, and
@@ -19,11 +21,12 @@
 #include "fetch/log.h"
 #include "index/elf.h"
 #include "index/library.h"
+#include "index/program.h"
 
 #include <string.h>
 
-#define WHOLE_MAX    (6u << 20) /* files up to this size are fetched whole, */
-#define SEGMENT_MAX  (4u << 20) /* of others so much of a segment */
+#define WHOLE_MAX    (12u << 20) /* files up to this size are fetched whole, */
+#define SEGMENT_MAX  (4u << 20)	 /* of others so much of a segment */
 #define OBJECTS_MAX  256
 #define OBJECT_MS    10000
 #define PAUSE_MS     5000 /* after a source has failed */
@@ -34,6 +37,9 @@
 #define NAME_LEN_MAX 256 /* of a library, its NUL included */
 #define SEARCH_MAX   1024
 
+/* Where programs are looked for if the image does not say it. */
+#define SEARCH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 static const struct start how_to_start = {
 	.priority = PRIORITY_READAHEAD, .queue_max = QUEUE_MAX, .fetches = true};
 
@@ -41,7 +47,7 @@ static const struct start how_to_start = {
 enum seen {
 	UNSEEN,
 	BEGUN,	 /* an object that the reader came to */
-	AWAITED, /* a library that it has not come to yet */
+	AWAITED, /* a guess: it has not come to it yet */
 	CAME,	 /* and then it did */
 };
 
@@ -57,7 +63,7 @@ enum stage {
 
 /* What is known of an object's head at first. */
 enum head {
-	HEAD_WANTED, /* a library's: it is asked for */
+	HEAD_WANTED, /* of a guess: it is asked for */
 	HEAD_COMES,  /* the reader misses it, too */
 	HEAD_HERE,   /* or not: bytes from the middle of a data file bring no others */
 };
@@ -80,24 +86,25 @@ struct object {
 };
 TAILQ_HEAD(object_list, object);
 
-/* A file that a reader missed something of. */
-struct missed_in {
+/* A file that a reader missed something of, or that is expected to be read. */
+struct news {
 	uint32_t row;
-	bool head; /* its first bytes */
+	enum head head;
 };
 
 struct loader {
 	/* by row, from the first regular one */
 	_Atomic(uint8_t) *seen;
 	uint32_t first_row, n_rows;
+	struct bytes search;  /* for programs */
 	_Atomic(bool) active; /* there are objects, or rows to make them of; set under lock */
 	_Atomic(int64_t) paused_until_ms;
 	_Atomic(uint32_t) made, used;
 
 	struct lock lock;
 	/* under lock */
-	struct missed_in missed[OBJECTS_MAX]; /* not yet objects */
-	size_t n_missed;
+	struct news news[OBJECTS_MAX]; /* not yet objects */
+	size_t n_news;
 	struct feeder feeder;
 	/* the feeder's */
 	struct object_list objects;
@@ -106,10 +113,19 @@ struct loader {
 	bool dirs_known;
 };
 
-struct loader *loader_new(const struct index *tree)
+static struct bytes search_of(const struct image_config *config)
 {
-	const struct index_info *info = index_info(tree);
+	for (char *const *env = config->env; env && *env; env++)
+		if (!strncmp(*env, "PATH=", strlen("PATH=")))
+			return BYTES_STR(*env + strlen("PATH="));
+	return BYTES_STR(SEARCH_DEFAULT);
+}
+
+struct loader *loader_new(const struct image *image)
+{
+	const struct index_info *info = index_info(image->tree);
 	struct loader *l = new_of(struct loader);
+	l->search = search_of(&image->config);
 	l->first_row = info->n_dirs;
 	l->n_rows = info->n_regular;
 	/* Not touched before a file is missed in: of a large image, few pages are. */
@@ -200,6 +216,18 @@ static bool is_paused(const struct loader *l)
 	return until_ms && now_ms() < until_ms;
 }
 
+static void news_add(struct loader *l, uint32_t row, enum head head)
+{
+	lock_take(&l->lock);
+	if (l->n_news < OBJECTS_MAX &&
+	    seen_step(l, row, UNSEEN, head == HEAD_WANTED ? AWAITED : BEGUN)) {
+		l->news[l->n_news++] = (struct news){row, head};
+		atomic_fetch_add_explicit(&l->made, head == HEAD_WANTED, memory_order_relaxed);
+	}
+	atomic_store_explicit(&l->active, true, memory_order_relaxed);
+	lock_drop(&l->lock);
+}
+
 void loader_missed(struct content *c, uint32_t row, uint64_t off)
 {
 	struct loader *l = c->loader;
@@ -207,11 +235,17 @@ void loader_missed(struct content *c, uint32_t row, uint64_t off)
 	if (!seen || atomic_load_explicit(seen, memory_order_relaxed) != UNSEEN || share_helps(c) ||
 	    !is_of_use(l) || is_paused(l))
 		return;
-	lock_take(&l->lock);
-	if (l->n_missed < OBJECTS_MAX && seen_step(l, row, UNSEEN, BEGUN))
-		l->missed[l->n_missed++] = (struct missed_in){row, off == 0};
-	atomic_store_explicit(&l->active, true, memory_order_relaxed);
-	lock_drop(&l->lock);
+	news_add(l, row, off == 0 ? HEAD_COMES : HEAD_HERE);
+}
+
+struct bytes loader_search(const struct loader *l)
+{
+	return l->search;
+}
+
+void loader_expect(struct content *c, uint32_t row)
+{
+	news_add(c->loader, row, HEAD_WANTED);
 }
 
 void loader_failed(struct content *c)
@@ -337,6 +371,16 @@ static void object_add(struct content *c, uint32_t row, enum head head, struct b
 	l->n_objects++;
 }
 
+static void guess_add(struct content *c, uint32_t row, struct buf *dir)
+{
+	struct loader *l = c->loader;
+	if (l->n_objects < OBJECTS_MAX && n_ahead(l) < AHEAD_MAX &&
+	    seen_step(l, row, UNSEEN, AWAITED)) {
+		atomic_fetch_add_explicit(&l->made, 1, memory_order_relaxed);
+		object_add(c, row, HEAD_WANTED, dir);
+	}
+}
+
 static void library_add(struct content *c, struct object *o, const char *text, size_t len)
 {
 	struct loader *l = c->loader;
@@ -345,14 +389,22 @@ static void library_add(struct content *c, struct object *o, const char *text, s
 	if (!l->dirs_known)
 		library_dirs_find(c->image->tree, &l->dirs);
 	l->dirs_known = true;
-	if (!library_find(c->image->tree, &l->dirs, &o->user,
-			  (struct bytes){(const uint8_t *)text, len}, &row, &dir))
+	if (library_find(c->image->tree, &l->dirs, &o->user,
+			 (struct bytes){(const uint8_t *)text, len}, &row, &dir))
+		guess_add(c, row, &dir);
+}
+
+static void script_add(struct content *c, struct bytes head)
+{
+	static const struct bytes nowhere;
+	struct script script;
+	uint32_t row;
+	if (!program_script(head, &script))
 		return;
-	if (l->n_objects < OBJECTS_MAX && n_ahead(l) < AHEAD_MAX &&
-	    seen_step(l, row, UNSEEN, AWAITED)) {
-		atomic_fetch_add_explicit(&l->made, 1, memory_order_relaxed);
-		object_add(c, row, HEAD_WANTED, &dir);
-	}
+	if (program_find(c->image->tree, nowhere, nowhere, script.interpreter, &row))
+		guess_add(c, row, NULL);
+	if (program_find(c->image->tree, c->loader->search, nowhere, script.program, &row))
+		guess_add(c, row, NULL);
 }
 
 /* What is read before any code runs: the tables, which lie at the beginning of the first segment,
@@ -401,8 +453,11 @@ static enum go step_head(struct content *c, struct object *o)
 	enum go came = need_head(c, o, n, head);
 	if (came != GO_ON)
 		return came;
-	if (elf_parse((struct bytes){head, n}, o->size, &o->elf))
-		return GO_END;
+	if (elf_parse((struct bytes){head, n}, o->size, &o->elf)) {
+		script_add(c, (struct bytes){head, n});
+		o->stage = AT_END;
+		return GO_ON;
+	}
 	wish_segments(o);
 	o->stage = AT_LOADER;
 	ask_wishes(c, o);
@@ -486,23 +541,24 @@ static bool object_go_on(struct content *c, struct object *o)
 
 /* --- feeding --- */
 
-static void take_missed(struct content *c, struct loader *l)
+static void take_news(struct content *c, struct loader *l)
 {
-	struct missed_in missed[OBJECTS_MAX];
+	struct news news[OBJECTS_MAX];
 	lock_take(&l->lock);
-	size_t n = l->n_missed;
-	memcpy(missed, l->missed, n * sizeof(*missed));
-	l->n_missed = 0;
+	size_t n = l->n_news;
+	memcpy(news, l->news, n * sizeof(*news));
+	l->n_news = 0;
 	lock_drop(&l->lock);
 	for (size_t i = 0; i < n; i++)
-		object_add(c, missed[i].row, missed[i].head ? HEAD_COMES : HEAD_HERE, NULL);
+		object_add(c, news[i].row, news[i].head, NULL);
 }
 
 static void feed(struct content *c)
 {
 	struct loader *l = c->loader;
-	take_missed(c, l);
-	if (is_paused(l) || atomic_load_explicit(&c->stopping, memory_order_relaxed))
+	take_news(c, l);
+	if (share_helps(c) || is_paused(l) ||
+	    atomic_load_explicit(&c->stopping, memory_order_relaxed))
 		drop_objects(l);
 	struct object *o = TAILQ_FIRST(&l->objects);
 	while (o) {
@@ -515,7 +571,7 @@ static void feed(struct content *c)
 	/* Not before: a batch that ends meanwhile may bring what was missing a moment ago, and has
 	 * to leave word. */
 	lock_take(&l->lock);
-	atomic_store_explicit(&l->active, l->n_missed || !TAILQ_EMPTY(&l->objects),
+	atomic_store_explicit(&l->active, l->n_news || !TAILQ_EMPTY(&l->objects),
 			      memory_order_relaxed);
 	lock_drop(&l->lock);
 }

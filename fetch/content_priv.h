@@ -99,6 +99,7 @@ struct content {
 	/* atomic, relaxed */
 	_Atomic(bool) stopping;
 	_Atomic(bool) any_disproved;
+	_Atomic(bool) expected;	  /* content_expect was called */
 	_Atomic(int64_t) read_ms; /* when the last read of a published index came */
 	_Atomic(bool) tree_proven;
 	_Atomic(bool) looked;		/* for what may be proven from the start */
@@ -276,11 +277,17 @@ void around_wanted(struct around *a, uint32_t chunk);
 /* around_missed - a reader leads the flight of a chunk: perhaps start those of its neighbours,
  * which are queued together with it so that one request can bring them all. */
 void around_missed(struct content *c, uint32_t slot, uint32_t chunk, struct leads *leads);
+/* around_begun - a reader misses the beginning of a file: perhaps start what that has besides. */
+void around_begun(struct content *c, uint32_t row, struct leads *leads);
 
 /* --- content_loader.c --- */
 
-struct loader *loader_new(const struct index *tree);
+struct loader *loader_new(const struct image *image);
 void loader_free(struct loader **l);
+/* loader_search - where programs are looked for by their names, as in PATH; borrowed. */
+struct bytes loader_search(const struct loader *l);
+/* loader_expect - a program, a library or a script will be read soon, in the next loader_feed. */
+void loader_expect(struct content *c, uint32_t row);
 /* loader_note - a reader came to a file: tells which guesses were good. Cost: a load. */
 void loader_note(struct content *c, uint32_t row);
 /* loader_missed - a reader misses something of a file, from off on: perhaps what the dynamic loader

@@ -1,11 +1,11 @@
 #include "index/library.h"
 
+#include "index/file_at.h"
 #include "index/row_path.h"
 
 #include <ctype.h>
 #include <string.h>
 
-#define PATH_LEN_MAX 4096
 /* Directories of a search path that are looked into: programs name a few, and each may cost a walk
  * over 40 links. */
 #define SEARCH_DIRS_MAX 32
@@ -116,18 +116,6 @@ static bool find_own_dir(const struct index *tree, struct library_user *user)
 
 /* --- finding --- */
 
-/* dir/name, or name alone where dir is empty. */
-static bool find_at(const struct index *tree, struct bytes dir, struct bytes name, uint32_t *row)
-{
-	const struct index_info *info = index_info(tree);
-	auto_buf struct buf path = {.limit = PATH_LEN_MAX};
-	if (dir.n && (buf_append(&path, dir.p, dir.n) || buf_append(&path, "/", 1)))
-		return false;
-	return buf_append(&path, name.p, name.n) == 0 && path.p[0] == '/' &&
-	       index_path(tree, buf_bytes(&path), true, row) == 0 && *row >= info->n_dirs &&
-	       *row - info->n_dirs < info->n_regular;
-}
-
 static bool goes_on_with(struct bytes part, size_t n)
 {
 	return part.n > n && (part.p[n] == '_' || isalnum(part.p[n]));
@@ -164,7 +152,7 @@ static bool find_in_search(const struct index *tree, struct library_user *user, 
 		size_t n = colon ? (size_t)(colon - left.p) : left.n;
 		dir->n = 0;
 		if (expand(tree, user, (struct bytes){left.p, n}, dir) &&
-		    find_at(tree, buf_bytes(dir), name, row))
+		    file_at(tree, buf_bytes(dir), name, row))
 			return true;
 		n += colon != NULL;
 		left.p += n;
@@ -180,13 +168,13 @@ bool library_find(const struct index *tree, const struct library_dirs *dirs,
 		return false;
 	if (memchr(name.p, '/', name.n)) {
 		struct bytes own = dir_of(name);
-		return find_at(tree, no_bytes, name, row) && buf_append(dir, own.p, own.n) == 0;
+		return file_at(tree, no_bytes, name, row) && buf_append(dir, own.p, own.n) == 0;
 	}
 	if (find_in_search(tree, user, name, row, dir))
 		return true;
 	for (size_t i = 0; i < dirs->n; i++) {
 		dir->n = 0;
-		if (find_at(tree, buf_bytes(&dirs->paths[i]), name, row))
+		if (file_at(tree, buf_bytes(&dirs->paths[i]), name, row))
 			return buf_append(dir, dirs->paths[i].p, dirs->paths[i].n) == 0;
 	}
 	return false;

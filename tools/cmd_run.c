@@ -126,6 +126,7 @@ static err_t lay_and_run(struct serving *s, void *arg, struct diag *d)
 {
 	struct run_command *r = arg;
 	serving_begin(s);
+	serving_expect(s, r->spec.args, r->spec.cwd);
 	err_t err = run_top_mount(&r->top, r->ci.image->tree, r->image, r->rootfs,
 				  r->options.privileged, r->ns.in_user_ns, d);
 	if (err)

@@ -111,6 +111,11 @@ void serving_begin(struct serving *s)
 	trim_memory();
 }
 
+void serving_expect(struct serving *s, char *const *words, const char *cwd)
+{
+	content_expect(s->content, words, cwd);
+}
+
 static err_t ready(void *arg, struct diag *d)
 {
 	struct serving *s = arg;

@@ -39,6 +39,9 @@ err_t serve_image(const struct cli_image *image, const struct serve_options *opt
  * let go of memory that only the start needed. */
 void serving_begin(struct serving *s);
 
+/* serving_expect - a container with these words is started next (content_expect). */
+void serving_expect(struct serving *s, char *const *words, const char *cwd);
+
 /* descriptors_raise - the soft limit of open files to what the image with the most layers takes;
  * @before, if not NULL: what it was. */
 struct rlimit;

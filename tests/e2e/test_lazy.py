@@ -7,9 +7,11 @@ import pytest
 
 import images
 import imgfs as program
+from processes import wait_for
 from registry import Traffic
 
 BUDGET_BYTES = 60_000_000  # what python may fetch to print its first result, of about 567 MB
+PROGRAM_BYTES = 3_000_000  # of python3.11 alone, less than what it has compressed
 INDEX_SHARE = 0.025  # index of the compressed blob, at most
 
 
@@ -55,14 +57,17 @@ def test_python_runs_on_ranges(indexed, imgfs, registry):
 
 @pytest.mark.root
 def test_below_an_overlay(indexed, imgfs, registry, scratch):
-    """A container's root is a writable overlay over the mount."""
+    """A container's root is a writable overlay over the mount. When it is laid, the program of the image's config is fetched."""
     mount = imgfs.mount(indexed)
+    assert os.listdir(mount) and imgfs.status(mount)["content"]["fetches"] == 0
     top = scratch / "top"
     for name in ("upper", "work", "merged"):
         (top / name).mkdir(parents=True)
     options = f"lowerdir={mount},upperdir={top}/upper,workdir={top}/work"
     subprocess.run(["mount", "-t", "overlay", "test", "-o", options, top / "merged"], check=True)
     try:
+        wait_for(lambda: imgfs.status(mount)["content"]["fetched_bytes"] > PROGRAM_BYTES, "python and its libraries")
+        assert imgfs.status(mount)["content"]["reads"] == 0
         done = start_in(top / "merged", "sh", "-c", "echo x > /app/new && rm /etc/issue && python3 /app/main.py")
         assert done.stdout == "3.0\n", done.stderr
         assert os.path.exists(f"{mount}/etc/issue") and not os.path.exists(f"{mount}/app/new")

@@ -190,7 +190,7 @@ static void a_head_that_is_here_counts_for_the_middle(void **state)
 /* --- large files --- */
 
 #define MIB	     (1u << 20)
-#define LARGE	     (7u * MIB)
+#define LARGE	     (13u * MIB)
 #define FIRST_LEN    (CHUNK * 12)
 #define WRITABLE_AT  (LARGE - CHUNK * 9)
 #define WRITABLE_LEN (CHUNK * 4)

@@ -229,6 +229,8 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 	bool going = wait_for(c, ticket, &leads, &missed, first);
 	while (going && walk_next(w, &piece))
 		going = serve_now(c, &piece) || wait_for(c, ticket, &leads, &missed, &piece);
+	if (guesses && off == 0)
+		around_begun(c, row, &leads);
 	for (size_t i = 0; guesses && i < missed.n; i++)
 		around_missed(c, missed.chunks[i].slot, missed.chunks[i].chunk, &leads);
 	if (guesses)
@@ -473,7 +475,7 @@ static void start_engine(struct content *c, const struct content_options *option
 	BUG_ON(!c->nothing);
 	c->ahead = ahead_new();
 	if (c->neighbours && c->n_slots)
-		c->loader = loader_new(c->image->tree);
+		c->loader = loader_new(c->image);
 	c->share = options->share && c->n_slots && !c->image->published ? share_new() : NULL;
 	if (options->fill != FILL_OFF && c->n_slots)
 		c->fill = fill_new(options->fill);

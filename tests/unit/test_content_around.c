@@ -1,7 +1,7 @@
 /*
  * What lies beside a missed chunk: that it comes with one request where that costs the reader
- * little, that the reader's chunk is delivered first, and that what has come is kept; and that more
- * comes where a program is at work.
+ * little, that the reader's chunk is delivered first, and that what has come is kept; how much it
+ * is, and when the rest of the file comes, too.
  */
 #include "tests/unit/content_world.h"
 
@@ -17,7 +17,7 @@
 #define BIG    2 /* file */
 #define CHUNK  CHUNK_TARGET_MIN
 #define MIDDLE (80u * CHUNK) /* far from both ends of the file */
-#define WINDOW 8	     /* chunks on either side, at first */
+#define WINDOW 8u	     /* chunks on either side, at first */
 
 static const enum world_codec plain[] = {WORLD_TAR};
 
@@ -44,7 +44,9 @@ static void check_stored(struct world *w, struct content *c, uint32_t from, uint
 		while (!chunk_store_has(chunks, i) && now_ms() < until_ms)
 			usleep(1000);
 	for (uint32_t i = 0; i < n; i++)
-		assert_int_equal(chunk_store_has(chunks, i), i >= from && i <= to);
+		if (chunk_store_has(chunks, i) != (i >= from && i <= to))
+			fail_msg("chunk %u, of [%u, %u]: %d", i, from, to,
+				 chunk_store_has(chunks, i));
 }
 
 /* A line that answers late and then gives a lot. */
@@ -136,81 +138,99 @@ static void a_bad_neighbour_harms_nobody(void **state)
 	world_free(&w);
 }
 
-/* --- where a program is at work --- */
+/* --- how much --- */
 
-#define REACH 16 /* chunks on either side */
+/* On a line of which nothing is known: 256 KiB behind the chunk, 128 KiB before it. */
+#define BEHIND_LEAST 16u
+#define BEFORE_LEAST 8u
 
-/* Three chunks at the lower end of what is looked at. */
-static void want_three(struct content *c, uint32_t chunk)
+static void open_window(struct content *c, uint32_t window)
 {
-	for (uint32_t i = 0; i < 3; i++)
-		around_wanted(&c->slots[0].around, chunk - REACH + i);
+	atomic_store(&c->slots[0].around.window, window);
 }
 
-static void more_comes_where_most_was_wanted(void **state)
+static void check_come(struct world *w, struct content *c, uint32_t before, uint32_t behind)
+{
+	uint32_t chunk = chunk_of(w, MIDDLE);
+	world_check_read(w, c, 0, BIG, MIDDLE, 100);
+	check_stored(w, c, chunk - before, chunk + behind);
+}
+
+static void more_comes_from_behind(void **state)
 {
 	(void)state;
 	struct world *w = world_new(plain, 1);
 	struct content *c = with_neighbours(w);
-	uint32_t chunk = chunk_of(w, MIDDLE);
-	want_three(c, chunk);
-	world_check_read(w, c, 0, BIG, MIDDLE, 100);
-	check_stored(w, c, chunk - REACH, chunk + REACH);
+	open_window(c, 64);
+	check_come(w, c, BEFORE_LEAST, BEHIND_LEAST);
 	content_free(&c);
 	world_free(&w);
 }
 
-/* 16 chunks are 256 KiB: 10 ms of a slow line are less, but that much may come on any. */
-static void a_slow_line_brings_no_less_than_that(void **state)
+/* 10 ms of it are 10 KiB. */
+static void a_slow_line_brings_no_less(void **state)
 {
 	(void)state;
 	struct world *w = world_new(plain, 1);
 	struct content *c = with_neighbours(w);
-	uint32_t chunk = chunk_of(w, MIDDLE);
 	line_learn(c, 20000, 1u << 20, 1000000);
-	want_three(c, chunk);
-	world_check_read(w, c, 0, BIG, MIDDLE, 100);
-	check_stored(w, c, chunk - REACH, chunk + REACH);
+	open_window(c, 64);
+	check_come(w, c, BEFORE_LEAST, BEHIND_LEAST);
 	content_free(&c);
 	world_free(&w);
 }
 
-/* Guesses were of no use in this layer: nothing is guessed, wherever. */
-static void a_closed_window_stays_closed(void **state)
+/* 65 KiB a millisecond. */
+static void a_fast_line_brings_more(void **state)
 {
 	(void)state;
 	struct world *w = world_new(plain, 1);
 	struct content *c = with_neighbours(w);
-	uint32_t chunk = chunk_of(w, MIDDLE);
-	want_three(c, chunk);
-	atomic_store(&c->slots[0].around.window, 0);
-	world_check_read(w, c, 0, BIG, MIDDLE, 100);
-	check_stored(w, c, chunk, chunk);
+	line_learn(c, 20000, 65u << 20, 1024000);
+	open_window(c, 64);
+	check_come(w, c, 3 * 4, 10 * 4);
 	content_free(&c);
 	world_free(&w);
 }
 
-/* Four chunks in reach are here and were not wanted. */
-static void no_more_comes_where_most_was_not(void **state)
+/* Guesses were of no use in this layer. */
+static void a_closed_window_brings_nothing(void **state)
 {
 	(void)state;
-	static const struct start how = {
-		.priority = PRIORITY_READAHEAD, .queue_max = 64, .fetches = true};
 	struct world *w = world_new(plain, 1);
 	struct content *c = with_neighbours(w);
-	uint32_t chunk = chunk_of(w, MIDDLE), n = 0;
-	uint64_t from = MIDDLE + 8u * CHUNK;
-	want_three(c, chunk);
-	assert_int_equal(
-		content_start_range(c, world_row(w, 0, BIG), &from, from + 3u * CHUNK + 1, &how),
-		START_DONE);
-	uint32_t first = chunk_of(w, MIDDLE + 8u * CHUNK);
-	check_stored(w, c, first, first + 3);
-	world_check_read(w, c, 0, BIG, MIDDLE, 100);
-	scheduler_stop(c->scheduler);
-	for (uint32_t i = 0; i < chunk_table_info(w->tables[0])->n_chunks; i++)
-		n += chunk_store_has(c->slots[0].chunks, i);
-	assert_true(n > 4 && n <= 4 + 2 * WINDOW + 1);
+	open_window(c, 0);
+	check_come(w, c, 0, 0);
+	content_free(&c);
+	world_free(&w);
+}
+
+/* --- the rest of a file --- */
+
+/* Then that is enough, and nothing of other files comes. */
+static void the_beginning_brings_the_file(void **state)
+{
+	(void)state;
+	struct world *w = world_new(plain, 1);
+	struct content *c = with_neighbours(w);
+	uint32_t first = chunk_of(w, 0), last = chunk_of(w, world_file_size(BIG) - 1);
+	assert_true(last - first > 2 * WINDOW);
+	world_check_read(w, c, 0, BIG, 0, 100);
+	check_stored(w, c, first, last);
+	content_free(&c);
+	world_free(&w);
+}
+
+/* As somebody's does who looks at the beginnings of many files. */
+static void a_window_that_shrank_does_not(void **state)
+{
+	(void)state;
+	struct world *w = world_new(plain, 1);
+	struct content *c = with_neighbours(w);
+	uint32_t first = chunk_of(w, 0);
+	open_window(c, WINDOW / 2);
+	world_check_read(w, c, 0, BIG, 0, 100);
+	check_stored(w, c, first - min_of(first, WINDOW / 2), first + WINDOW / 2);
 	content_free(&c);
 	world_free(&w);
 }
@@ -223,10 +243,12 @@ int main(void)
 		cmocka_unit_test(nothing_delays_on_a_near_line),
 		cmocka_unit_test(what_came_before_a_break_is_kept),
 		cmocka_unit_test(a_bad_neighbour_harms_nobody),
-		cmocka_unit_test(more_comes_where_most_was_wanted),
-		cmocka_unit_test(a_slow_line_brings_no_less_than_that),
-		cmocka_unit_test(a_closed_window_stays_closed),
-		cmocka_unit_test(no_more_comes_where_most_was_not),
+		cmocka_unit_test(more_comes_from_behind),
+		cmocka_unit_test(a_slow_line_brings_no_less),
+		cmocka_unit_test(a_fast_line_brings_more),
+		cmocka_unit_test(a_closed_window_brings_nothing),
+		cmocka_unit_test(the_beginning_brings_the_file),
+		cmocka_unit_test(a_window_that_shrank_does_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,10 +229,12 @@ static void read_missing(struct content *c, struct read_request *r, const struct
 	bool going = wait_for(c, ticket, &leads, &missed, first);
 	while (going && walk_next(w, &piece))
 		going = serve_now(c, &piece) || wait_for(c, ticket, &leads, &missed, &piece);
-	if (guesses && off == 0)
-		around_begun(c, row, &leads);
+	/* The chunk of the file's first byte is one that this read leads. */
+	bool begins = first->file_off == 0 && missed.n && missed.chunks[0].chunk == first->chunk;
 	for (size_t i = 0; guesses && i < missed.n; i++)
 		around_missed(c, missed.chunks[i].slot, missed.chunks[i].chunk, &leads);
+	if (guesses && begins)
+		around_begun(c, row, &leads);
 	if (guesses)
 		loader_missed(c, row, off);
 	leads_submit(c, &leads);
@@ -475,7 +477,7 @@ static void start_engine(struct content *c, const struct content_options *option
 	BUG_ON(!c->nothing);
 	c->ahead = ahead_new();
 	if (c->neighbours && c->n_slots)
-		c->loader = loader_new(c->image);
+		c->loader = loader_new(c->image->tree);
 	c->share = options->share && c->n_slots && !c->image->published ? share_new() : NULL;
 	if (options->fill != FILL_OFF && c->n_slots)
 		c->fill = fill_new(options->fill);

@@ -58,14 +58,15 @@ void content_warm(struct content *c);
  * content_expect - a container is about to be started from the tree: what that reads first is
  * fetched ahead
  * @words  its program and the words behind it, ended by NULL; NULL: those of the image's config
- * @cwd    absolute; NULL: the config's
- * Once, whatever the words; later calls do nothing, and so do all where neighbours are not fetched.
- * Never waits for a source. Any thread. Cost: some milliseconds, then a load.
+ * @cwd    where names that are no absolute paths are looked for; NULL: the config's
+ * Both must outlive the content. Once, whatever the words; later calls do nothing, and so do all
+ * where neighbours are not fetched, or nothing can be (offline). Any thread; starts threads, and
+ * never waits. Cost: a load; the first time, a few locks.
  */
 void content_expect(struct content *c, char *const *words, const char *cwd);
 /* content_free - fails what is in flight with -EIO, joins all threads; the source is interrupted
- * for good if it was in use. No read may be started any more, and no start or cancel may be under
- * way. */
+ * for good if it was in use. No read may be started any more, and no start, cancel or expect may be
+ * under way. */
 void content_free(struct content **c);
 
 /*

@@ -36,9 +36,9 @@
 #define AHEAD_MAX    256 /* libraries that nobody has read yet */
 #define NAME_LEN_MAX 256 /* of a library, its NUL included */
 #define SEARCH_MAX   1024
-
-/* Where programs are looked for if the image does not say it. */
-#define SEARCH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+/* What is fetched because a container is expected: files, and their bytes. */
+#define EXPECTED_MAX   64
+#define EXPECTED_BYTES (64u << 20)
 
 static const struct start how_to_start = {
 	.priority = PRIORITY_READAHEAD, .queue_max = QUEUE_MAX, .fetches = true};
@@ -46,8 +46,8 @@ static const struct start how_to_start = {
 /* By regular file. */
 enum seen {
 	UNSEEN,
-	BEGUN,	 /* an object that the reader came to */
-	AWAITED, /* a guess: it has not come to it yet */
+	BEGUN,	 /* an object that the reader came to, or that is expected */
+	AWAITED, /* a library that it has not come to yet */
 	CAME,	 /* and then it did */
 };
 
@@ -72,6 +72,7 @@ struct object {
 	TAILQ_ENTRY(object) in_list;
 	uint32_t row;
 	enum head head;
+	bool expected; /* or what named it was: it says nothing about guesses */
 	uint64_t size;
 	int64_t until_ms;
 	enum stage stage;
@@ -108,24 +109,16 @@ struct loader {
 	struct feeder feeder;
 	/* the feeder's */
 	struct object_list objects;
-	unsigned n_objects;
+	unsigned n_objects, n_expected;
+	uint64_t expected_bytes;
 	struct library_dirs dirs;
 	bool dirs_known;
 };
 
-static struct bytes search_of(const struct image_config *config)
+struct loader *loader_new(const struct index *tree)
 {
-	for (char *const *env = config->env; env && *env; env++)
-		if (!strncmp(*env, "PATH=", strlen("PATH=")))
-			return BYTES_STR(*env + strlen("PATH="));
-	return BYTES_STR(SEARCH_DEFAULT);
-}
-
-struct loader *loader_new(const struct image *image)
-{
-	const struct index_info *info = index_info(image->tree);
+	const struct index_info *info = index_info(tree);
 	struct loader *l = new_of(struct loader);
-	l->search = search_of(&image->config);
 	l->first_row = info->n_dirs;
 	l->n_rows = info->n_regular;
 	/* Not touched before a file is missed in: of a large image, few pages are. */
@@ -219,11 +212,8 @@ static bool is_paused(const struct loader *l)
 static void news_add(struct loader *l, uint32_t row, enum head head)
 {
 	lock_take(&l->lock);
-	if (l->n_news < OBJECTS_MAX &&
-	    seen_step(l, row, UNSEEN, head == HEAD_WANTED ? AWAITED : BEGUN)) {
+	if (l->n_news < OBJECTS_MAX && seen_step(l, row, UNSEEN, BEGUN))
 		l->news[l->n_news++] = (struct news){row, head};
-		atomic_fetch_add_explicit(&l->made, head == HEAD_WANTED, memory_order_relaxed);
-	}
 	atomic_store_explicit(&l->active, true, memory_order_relaxed);
 	lock_drop(&l->lock);
 }
@@ -236,11 +226,6 @@ void loader_missed(struct content *c, uint32_t row, uint64_t off)
 	    !is_of_use(l) || is_paused(l))
 		return;
 	news_add(l, row, off == 0 ? HEAD_COMES : HEAD_HERE);
-}
-
-struct bytes loader_search(const struct loader *l)
-{
-	return l->search;
 }
 
 void loader_expect(struct content *c, uint32_t row)
@@ -351,13 +336,13 @@ static void wish(struct object *o, uint64_t off, uint64_t len)
 }
 
 /* @dir: where it lies, which is taken; NULL: not known. Of a library it is known that it will be
- * read, and so it is begun at once. */
-static void object_add(struct content *c, uint32_t row, enum head head, struct buf *dir)
+ * read, and so it is begun at once. NULL: there is no room for more. */
+static struct object *object_add(struct content *c, uint32_t row, enum head head, struct buf *dir)
 {
 	struct loader *l = c->loader;
 	struct inode inode;
 	if (l->n_objects == OBJECTS_MAX)
-		return;
+		return NULL;
 	struct object *o = new_of(struct object);
 	index_inode(c->image->tree, row, &inode);
 	o->row = row;
@@ -369,15 +354,36 @@ static void object_add(struct content *c, uint32_t row, enum head head, struct b
 		wish(o, 0, o->size);
 	TAILQ_INSERT_TAIL(&l->objects, o, in_list);
 	l->n_objects++;
+	return o;
 }
 
-static void guess_add(struct content *c, uint32_t row, struct buf *dir)
+/* A file whose state is BEGUN already. */
+static void expected_add(struct content *c, uint32_t row, struct buf *dir)
 {
 	struct loader *l = c->loader;
-	if (l->n_objects < OBJECTS_MAX && n_ahead(l) < AHEAD_MAX &&
-	    seen_step(l, row, UNSEEN, AWAITED)) {
+	struct object *o = NULL;
+	if (l->n_expected < EXPECTED_MAX && l->expected_bytes < EXPECTED_BYTES)
+		o = object_add(c, row, HEAD_WANTED, dir);
+	if (!o) {
+		(void)seen_step(l, row, BEGUN, UNSEEN);
+		return;
+	}
+	o->expected = true;
+	l->n_expected++;
+	l->expected_bytes += min_of(o->size, (uint64_t)WHOLE_MAX);
+}
+
+/* A file that an object names. */
+static void named_add(struct content *c, const struct object *by, uint32_t row, struct buf *dir)
+{
+	struct loader *l = c->loader;
+	if (by->expected) {
+		if (seen_step(l, row, UNSEEN, BEGUN))
+			expected_add(c, row, dir);
+	} else if (l->n_objects < OBJECTS_MAX && n_ahead(l) < AHEAD_MAX &&
+		   seen_step(l, row, UNSEEN, AWAITED)) {
 		atomic_fetch_add_explicit(&l->made, 1, memory_order_relaxed);
-		object_add(c, row, HEAD_WANTED, dir);
+		(void)object_add(c, row, HEAD_WANTED, dir);
 	}
 }
 
@@ -391,10 +397,10 @@ static void library_add(struct content *c, struct object *o, const char *text, s
 	l->dirs_known = true;
 	if (library_find(c->image->tree, &l->dirs, &o->user,
 			 (struct bytes){(const uint8_t *)text, len}, &row, &dir))
-		guess_add(c, row, &dir);
+		named_add(c, o, row, &dir);
 }
 
-static void script_add(struct content *c, struct bytes head)
+static void script_add(struct content *c, const struct object *o, struct bytes head)
 {
 	static const struct bytes nowhere;
 	struct script script;
@@ -402,9 +408,9 @@ static void script_add(struct content *c, struct bytes head)
 	if (!program_script(head, &script))
 		return;
 	if (program_find(c->image->tree, nowhere, nowhere, script.interpreter, &row))
-		guess_add(c, row, NULL);
-	if (program_find(c->image->tree, c->loader->search, nowhere, script.program, &row))
-		guess_add(c, row, NULL);
+		named_add(c, o, row, NULL);
+	if (program_find(c->image->tree, expect_search(c), nowhere, script.program, &row))
+		named_add(c, o, row, NULL);
 }
 
 /* What is read before any code runs: the tables, which lie at the beginning of the first segment,
@@ -454,7 +460,7 @@ static enum go step_head(struct content *c, struct object *o)
 	if (came != GO_ON)
 		return came;
 	if (elf_parse((struct bytes){head, n}, o->size, &o->elf)) {
-		script_add(c, (struct bytes){head, n});
+		script_add(c, o, (struct bytes){head, n});
 		o->stage = AT_END;
 		return GO_ON;
 	}
@@ -550,12 +556,17 @@ static void take_news(struct content *c, struct loader *l)
 	l->n_news = 0;
 	lock_drop(&l->lock);
 	for (size_t i = 0; i < n; i++)
-		object_add(c, news[i].row, news[i].head, NULL);
+		if (news[i].head == HEAD_WANTED)
+			expected_add(c, news[i].row, NULL);
+		else if (!object_add(c, news[i].row, news[i].head, NULL))
+			(void)seen_step(l, news[i].row, BEGUN, UNSEEN);
 }
 
 static void feed(struct content *c)
 {
 	struct loader *l = c->loader;
+	if (share_pending(c)) /* its end feeds, too */
+		return;
 	take_news(c, l);
 	if (share_helps(c) || is_paused(l) ||
 	    atomic_load_explicit(&c->stopping, memory_order_relaxed))

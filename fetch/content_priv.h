@@ -21,6 +21,7 @@ struct around {
 	_Atomic(uint8_t) *marks;  /* by chunk: guessed, wanted */
 	_Atomic(uint32_t) window; /* chunks on either side */
 	_Atomic(uint32_t) made, used;
+	_Atomic(uint32_t) rests_made, rests_used; /* of files */
 };
 
 /*
@@ -98,8 +99,11 @@ struct content {
 
 	/* atomic, relaxed */
 	_Atomic(bool) stopping;
-	_Atomic(bool) any_disproved;
-	_Atomic(bool) expected;	  /* content_expect was called */
+	_Atomic(bool) any_disproved; /* content_expect was called; what it was given is fixed before
+					its work is queued */
+	_Atomic(bool) expected;
+	char *const *expected_words;
+	const char *expected_cwd;
 	_Atomic(int64_t) read_ms; /* when the last read of a published index came */
 	_Atomic(bool) tree_proven;
 	_Atomic(bool) looked;		/* for what may be proven from the start */
@@ -221,12 +225,14 @@ err_t content_slot_open(struct content *c, struct slot *slot, struct chunk_table
 			struct diag *d) must_check;
 
 /* Flights that stand for work and not for bytes, under the numbers of a slot's groups: its proof;
- * for slot 0, the loading and saving of the image's profile, and a look at other layers. */
+ * for slot 0, the loading and saving of the image's profile, a look at other layers, and the names
+ * of what a container starts with. */
 #define PROOF_GROUP	   UINT32_MAX
 #define PROFILE_SAVE_GROUP (UINT32_MAX - 1)
 #define PROFILE_LOAD_GROUP (UINT32_MAX - 2)
 #define SHARE_LOAD_GROUP   (UINT32_MAX - 3)
-#define WORK_GROUP_FIRST   SHARE_LOAD_GROUP
+#define EXPECT_GROUP	   (UINT32_MAX - 4)
+#define WORK_GROUP_FIRST   EXPECT_GROUP
 /* content_queue_work - have a worker do it, behind everything else. */
 void content_queue_work(struct content *c, uint32_t slot, uint32_t group);
 
@@ -277,16 +283,16 @@ void around_wanted(struct around *a, uint32_t chunk);
 /* around_missed - a reader leads the flight of a chunk: perhaps start those of its neighbours,
  * which are queued together with it so that one request can bring them all. */
 void around_missed(struct content *c, uint32_t slot, uint32_t chunk, struct leads *leads);
-/* around_begun - a reader misses the beginning of a file: perhaps start what that has besides. */
+/* around_begun - a reader leads the flight of the chunk with a file's first byte: perhaps start
+ * what that file has besides. Cost: a look at up to 64 chunks. */
 void around_begun(struct content *c, uint32_t row, struct leads *leads);
 
 /* --- content_loader.c --- */
 
-struct loader *loader_new(const struct image *image);
+struct loader *loader_new(const struct index *tree);
 void loader_free(struct loader **l);
-/* loader_search - where programs are looked for by their names, as in PATH; borrowed. */
-struct bytes loader_search(const struct loader *l);
-/* loader_expect - a program, a library or a script will be read soon, in the next loader_feed. */
+/* loader_expect - a program, a library or a script will be read soon; begun in the next
+ * loader_feed, as far as EXPECTED_MAX files and EXPECTED_BYTES allow it. */
 void loader_expect(struct content *c, uint32_t row);
 /* loader_note - a reader came to a file: tells which guesses were good. Cost: a load. */
 void loader_note(struct content *c, uint32_t row);
@@ -299,6 +305,13 @@ void loader_missed(struct content *c, uint32_t row, uint64_t off);
 void loader_feed(struct content *c);
 /* loader_failed - something that nobody waited for did not come: a pause. */
 void loader_failed(struct content *c);
+
+/* --- content_expect.c --- */
+
+/* expect_run - the work of content_expect. */
+void expect_run(struct content *c);
+/* expect_search - where programs are looked for by their names, as in PATH; borrowed. */
+struct bytes expect_search(const struct content *c);
 
 /* --- content_feed.c --- */
 

@@ -402,6 +402,9 @@ static void run_work(struct content *c, struct slot *slot, struct flight *f)
 		share_load(c);
 		content_go_on_warming(c);
 		break;
+	case EXPECT_GROUP:
+		expect_run(c);
+		break;
 	default:
 		replay_load(c);
 		break;

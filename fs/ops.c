@@ -196,8 +196,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t node)
 	(void)node;
 	reply_sent(fs->counters, fuse_reply_statfs(req, &st));
 	/* overlayfs asks when it is laid over a tree, and then comes a container */
-	if (fs->content)
-		content_expect(fs->content, NULL, NULL);
+	content_expect(fs->content, NULL, NULL);
 }
 
 void filesystem_operations(const struct filesystem *fs, struct fuse_lowlevel_ops *out)

@@ -8,11 +8,11 @@
 
 static const struct bytes no_bytes;
 
-/* What stands before the next one of these characters, which is skipped. */
-static struct bytes next_part(struct bytes *left, const char *ends)
+/* What stands before the next one of two characters, which is skipped. */
+static struct bytes next_part(struct bytes *left, char end, char other)
 {
 	struct bytes part = {left->p, 0};
-	while (part.n < left->n && !strchr(ends, left->p[part.n]))
+	while (part.n < left->n && left->p[part.n] != end && left->p[part.n] != other)
 		part.n++;
 	size_t n = min_of(part.n + 1, left->n);
 	left->p += n;
@@ -28,7 +28,7 @@ bool program_find(const struct index *tree, struct bytes search, struct bytes cw
 	if (memchr(name.p, '/', name.n))
 		return file_at(tree, name.p[0] == '/' ? no_bytes : cwd, name, row);
 	for (unsigned i = 0; search.n && i < SEARCH_DIRS_MAX; i++) {
-		struct bytes dir = next_part(&search, ":");
+		struct bytes dir = next_part(&search, ':', ':');
 		if (dir.n && file_at(tree, dir, name, row))
 			return true;
 	}
@@ -39,7 +39,7 @@ static struct bytes next_word(struct bytes *line)
 {
 	struct bytes word = {0};
 	while (line->n && word.n == 0)
-		word = next_part(line, " \t");
+		word = next_part(line, ' ', '\t');
 	return word;
 }
 

@@ -258,7 +258,8 @@ const struct command cmd_mount = {
 	.summary = "Show an image's tree at a directory, read-only",
 	.details =
 		"Returns when the tree can be read; a process in the background serves it until\n"
-		"'imgfs umount DIR'. What an image's layers hold is fetched when it is read.\n\n"
+		"'imgfs umount DIR'. What an image's layers hold is fetched when it is read;\n"
+		"the image's program also when overlayfs is laid over DIR.\n\n"
 		"Mount options (-o a,b,...):\n"
 		"  allow_other, noallow_other  whether other users may look (as root: yes)\n"
 		"  suid, dev                   honour set-user-id files and capabilities, device\n"

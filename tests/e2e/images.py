@@ -36,6 +36,8 @@ def real_image(name):
         return layout
     if not os.path.exists(RECIPE):
         pytest.skip(f"the image {name} is not built, and its recipe ({RECIPE}) is not here")
+    if os.geteuid() != 0:
+        pytest.skip(f"the image {name} is not built, which takes root")
     missing = [tool for tool in ["buildah", "skopeo", *NEEDS[name]] if not shutil.which(tool)]
     if missing:
         pytest.skip(f"the image {name} can not be built without {', '.join(missing)}")

@@ -3,7 +3,7 @@
  * little, that the reader's chunk is delivered first, and that what has come is kept; how much it
  * is, and when the rest of the file comes, too.
  */
-#include "tests/unit/content_world.h"
+#include "tests/unit/content_probe.h"
 
 #include "fetch/board.h"
 #include "fetch/content_priv.h"
@@ -43,6 +43,7 @@ static void check_stored(struct world *w, struct content *c, uint32_t from, uint
 	for (uint32_t i = from; i <= to; i++)
 		while (!chunk_store_has(chunks, i) && now_ms() < until_ms)
 			usleep(1000);
+	wait_idle(w);
 	for (uint32_t i = 0; i < n; i++)
 		if (chunk_store_has(chunks, i) != (i >= from && i <= to))
 			fail_msg("chunk %u, of [%u, %u]: %d", i, from, to,
@@ -207,30 +208,88 @@ static void a_closed_window_brings_nothing(void **state)
 
 /* --- the rest of a file --- */
 
-/* Then that is enough, and nothing of other files comes. */
-static void the_beginning_brings_the_file(void **state)
+/* On a line of which nothing is known: 512 KiB besides the neighbours. */
+#define REST_LEAST 32u
+
+static void check_rest(struct world *w, struct content *c, uint32_t rest)
+{
+	uint32_t first = chunk_of(w, 0);
+	assert_true(first < WINDOW); /* all that is before it comes */
+	assert_true(chunk_of(w, world_file_size(BIG) - 1) > first + WINDOW + rest);
+	world_check_read(w, c, 0, BIG, 0, 100);
+	check_stored(w, c, 0, first + WINDOW + rest);
+}
+
+static void the_beginning_brings_the_rest(void **state)
 {
 	(void)state;
 	struct world *w = world_new(plain, 1);
 	struct content *c = with_neighbours(w);
-	uint32_t first = chunk_of(w, 0), last = chunk_of(w, world_file_size(BIG) - 1);
-	assert_true(last - first > 2 * WINDOW);
-	world_check_read(w, c, 0, BIG, 0, 100);
-	check_stored(w, c, first, last);
+	check_rest(w, c, REST_LEAST);
+	assert_int_equal(atomic_load(&c->slots[0].around.window), WINDOW);
 	content_free(&c);
 	world_free(&w);
 }
 
-/* As somebody's does who looks at the beginnings of many files. */
-static void a_window_that_shrank_does_not(void **state)
+/* 40 KiB a millisecond: enough for 64 chunks, and that is the limit, neighbours among them. */
+static void a_fast_line_brings_64_chunks(void **state)
 {
 	(void)state;
 	struct world *w = world_new(plain, 1);
 	struct content *c = with_neighbours(w);
-	uint32_t first = chunk_of(w, 0);
-	open_window(c, WINDOW / 2);
-	world_check_read(w, c, 0, BIG, 0, 100);
-	check_stored(w, c, first - min_of(first, WINDOW / 2), first + WINDOW / 2);
+	line_learn(c, 20000, 40u << 20, 1024000);
+	check_rest(w, c, 64 - WINDOW - 1);
+	content_free(&c);
+	world_free(&w);
+}
+
+/* Somebody has looked at the beginnings of many files. */
+static void where_rests_were_of_no_use_none_comes(void **state)
+{
+	(void)state;
+	struct world *w = world_new(plain, 1);
+	struct content *c = with_neighbours(w);
+	atomic_store(&c->slots[0].around.rests_made, 100);
+	atomic_store(&c->slots[0].around.rests_used, 19);
+	check_rest(w, c, 0);
+	content_free(&c);
+	world_empty_store(w);
+	c = with_neighbours(w);
+	atomic_store(&c->slots[0].around.rests_made, 100);
+	atomic_store(&c->slots[0].around.rests_used, 20);
+	check_rest(w, c, REST_LEAST);
+	content_free(&c);
+	world_free(&w);
+}
+
+static void what_is_read_of_it_counts(void **state)
+{
+	(void)state;
+	struct world *w = world_new(plain, 1);
+	struct content *c = with_neighbours(w);
+	const struct around *a = &c->slots[0].around;
+	check_rest(w, c, REST_LEAST);
+	assert_int_equal(atomic_load(&a->rests_made), REST_LEAST);
+	assert_int_equal(atomic_load(&a->rests_used), 0);
+	uint32_t neighbours = atomic_load(&a->made);
+	assert_int_equal(neighbours, chunk_of(w, 0) + WINDOW);
+	world_check_read(w, c, 0, BIG, (WINDOW + 4) * CHUNK, CHUNK);
+	assert_in_range(atomic_load(&a->rests_used), 1, 2);
+	assert_int_equal(atomic_load(&a->used), 0);
+	world_check_read(w, c, 0, BIG, CHUNK, CHUNK);
+	assert_in_range(atomic_load(&a->used), 1, 2);
+	content_free(&c);
+	world_free(&w);
+}
+
+/* Not if it is missed from somewhere else on. */
+static void only_with_the_beginning(void **state)
+{
+	(void)state;
+	struct world *w = world_new(plain, 1);
+	struct content *c = with_neighbours(w);
+	world_check_read(w, c, 0, BIG, MIDDLE, 100);
+	assert_int_equal(atomic_load(&c->slots[0].around.rests_made), 0);
 	content_free(&c);
 	world_free(&w);
 }
@@ -247,8 +306,11 @@ int main(void)
 		cmocka_unit_test(a_slow_line_brings_no_less),
 		cmocka_unit_test(a_fast_line_brings_more),
 		cmocka_unit_test(a_closed_window_brings_nothing),
-		cmocka_unit_test(the_beginning_brings_the_file),
-		cmocka_unit_test(a_window_that_shrank_does_not),
+		cmocka_unit_test(the_beginning_brings_the_rest),
+		cmocka_unit_test(a_fast_line_brings_64_chunks),
+		cmocka_unit_test(where_rests_were_of_no_use_none_comes),
+		cmocka_unit_test(what_is_read_of_it_counts),
+		cmocka_unit_test(only_with_the_beginning),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -346,7 +346,7 @@ static void wrong_bytes_are_not_kept(void **state)
 #define PROGRAMS 40
 #define ENOUGH	 16 /* with a library each: what is judged by */
 
-/* Programs, with a library each; one that was read makes no hot place of where the next one lies.
+/* Programs, with a library each; one that was read brings nothing of where the next one lies.
  */
 static struct world *many_programs(char paths[2 * PROGRAMS][32])
 {

@@ -52,9 +52,12 @@ void content_read_start(struct content *c, struct read_request *r)
 		finish(r, err);
 }
 
+static _Atomic(unsigned) containers_expected;
+
 void content_expect(struct content *c, char *const *words, const char *cwd)
 {
 	(void)c, (void)words, (void)cwd;
+	containers_expected++;
 }
 
 void content_read_cancel(struct content *c, struct read_request *r)
@@ -428,6 +431,21 @@ static void test_what_is_left_out(void **state)
 	kernel_free(&k);
 }
 
+/* overlayfs asks for it when it is laid over a tree. */
+static void test_statfs_tells_of_a_container(void **state)
+{
+	struct kernel *k = kernel_new(TREE, 0);
+	(void)state;
+	unsigned before = containers_expected;
+	assert_int_equal(kernel_ask(k, FUSE_GETATTR, FUSE_ROOT_ID, &(struct fuse_getattr_in){0},
+				    sizeof(struct fuse_getattr_in)),
+			 0);
+	assert_int_equal(containers_expected, before);
+	assert_int_equal(kernel_ask(k, FUSE_STATFS, FUSE_ROOT_ID, NULL, 0), 0);
+	kernel_free(&k); /* it is told after the answer */
+	assert_int_equal(containers_expected, before + 1);
+}
+
 static void test_interrupt_of_a_waiting_read(void **state)
 {
 	struct kernel *k = kernel_new(TREE, KERNEL_FLAGS);
@@ -535,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_dots),
 		cmocka_unit_test(test_blocks_are_without_holes),
 		cmocka_unit_test(test_what_is_left_out),
+		cmocka_unit_test(test_statfs_tells_of_a_container),
 		cmocka_unit_test(test_interrupt_of_a_waiting_read),
 		cmocka_unit_test(test_interrupts_at_every_moment),
 		cmocka_unit_test(test_stop_of_sleeping_threads),

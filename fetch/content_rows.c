@@ -398,9 +398,11 @@ static void run_work(struct content *c, struct slot *slot, struct flight *f)
 	case PROFILE_SAVE_GROUP:
 		record_save(c);
 		break;
-	case SHARE_LOAD_GROUP:
-		share_load(c);
-		content_go_on_warming(c);
+	case SHARE_LOAD_GROUP: /* may have been queued again before it was done */
+		if (share_pending(c)) {
+			share_load(c);
+			content_go_on_warming(c);
+		}
 		break;
 	case EXPECT_GROUP:
 		expect_run(c);

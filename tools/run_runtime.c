@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/magic.h>
@@ -28,6 +29,8 @@
 #define LOG_MAX	       (64u << 10)
 #define INTERRUPTS_MAX 3     /* as docker counts them */
 #define CLEAN_MS       20000 /* a runtime waits some seconds for killed processes itself */
+#define OURS_MS	       10000
+#define OURS_LOOK_MS   2
 #define CGROUPS	       "/sys/fs/cgroup"
 
 /* ---- which runtime ---- */
@@ -305,12 +308,21 @@ static pid_t start(const struct running *run, const char *pid_file)
 	return pid;
 }
 
+/* Whoever started the container's process may be a process of the runtime that outlives the runtime
+ * for a moment: it becomes our child, alive or dead, when that one ends. */
 static int end_of(pid_t pid)
 {
+	int64_t until_ms = now_ms() + OURS_MS;
 	int status;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno != ECHILD || now_ms() >= until_ms) {
+			log_warn("run.status", "pid=%d error=\"%s\"", (int)pid, strerror(errno));
 			return RUN_STATUS_FAILED;
+		}
+		nanosleep(&(struct timespec){.tv_nsec = OURS_LOOK_MS * 1000000L}, NULL);
+	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

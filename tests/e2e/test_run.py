@@ -247,6 +247,32 @@ def test_killed_with_its_guard(runner):
         wait_for(lambda: not live(asleep), "the container has ended")
 
 
+RUNTIME_THAT_LINGERS = """#!/usr/bin/python3
+import os, sys, time
+if "run" in sys.argv:
+    pid_file = sys.argv[sys.argv.index("--pid-file") + 1]
+    if os.fork() == 0:
+        container = os.fork()
+        if container == 0:
+            os._exit(7)
+        with open(pid_file + ".new", "w") as file:
+            file.write(str(container))
+        os.rename(pid_file + ".new", pid_file)
+        time.sleep(0.5)
+        os._exit(0)
+    while not os.path.exists(pid_file):
+        time.sleep(0.01)
+"""
+
+
+def test_runtime_that_lingers(any_runner, scratch):
+    """crun leaves before the process of its own that started the container: its status is to be had only after that."""
+    program = scratch / "lingers"
+    program.write_text(RUNTIME_THAT_LINGERS, encoding="ascii")
+    program.chmod(0o755)
+    Runner(any_runner.imgfs.folder, any_runner.imgfs.store, os.fspath(program), any_runner.reference)("true", status=7)
+
+
 def test_killed_container(runner):
     with started(runner, f": marked; {WAIT}") as process:
         # For a moment after a fork the shell's child has its command line, too.

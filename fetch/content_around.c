@@ -14,11 +14,11 @@
  * A file whose beginning is missed is mostly read to its end, so the rest of it comes, too, while
  * that is of use.
  *
- * Measured with the index in the store, TLS registry on loopback, medians of two to five, against
- * 6 ms on both sides and no rest of the file: python 78 requests, 54.1 MB, 1.49 s (97, 57.1 MB,
- * 1.60 s), a C++ compiler 62, 35.8 MB, 1.23 s (74, 42.7 MB, 1.35 s), torch 306, 197 MB, 3.80 s
- * (365, 196 MB, 4.39 s); what content_expect fetches is in that. Without any neighbours python was
- * 299 requests and 33.7 MB over 20 ms and 200 Mbit/s, and twice the time.
+ * Measured with the index in the store, TLS registry on loopback, medians of four and three,
+ * against 6 ms on both sides and no rest of the file: python 73 requests, 54.2 MB, 1.70 s (98, 56.2
+ * MB, 2.05 s), a C++ compiler 62, 40.3 MB, 1.30 s (72, 42.6 MB, 1.38 s); what content_expect
+ * fetches is in that. Without any neighbours python was 299 requests and 33.7 MB over 20 ms and 200
+ * Mbit/s, and twice the time.
  */
 #include "fetch/content_priv.h"
 

@@ -97,7 +97,6 @@ struct loader {
 	/* by row, from the first regular one */
 	_Atomic(uint8_t) *seen;
 	uint32_t first_row, n_rows;
-	struct bytes search;  /* for programs */
 	_Atomic(bool) active; /* there are objects, or rows to make them of; set under lock */
 	_Atomic(int64_t) paused_until_ms;
 	_Atomic(uint32_t) made, used;

@@ -99,9 +99,8 @@ struct content {
 
 	/* atomic, relaxed */
 	_Atomic(bool) stopping;
-	_Atomic(bool) any_disproved; /* content_expect was called; what it was given is fixed before
-					its work is queued */
-	_Atomic(bool) expected;
+	_Atomic(bool) any_disproved;
+	_Atomic(bool) expected; /* content_expect was called, with these, fixed before its work */
 	char *const *expected_words;
 	const char *expected_cwd;
 	_Atomic(int64_t) read_ms; /* when the last read of a published index came */

@@ -15,8 +15,6 @@
 
 #include <string.h>
 
-#define WORDS_MAX 16
-
 /* What is read of every container, if it is there: by the runtime, which looks for the user, by the
  * dynamic loader, and by programs that ask for the usual locale. */
 static const char *const usual[] = {"/etc/passwd", "/etc/group", "/etc/ld.so.cache",
@@ -25,42 +23,68 @@ static const char *const usual[] = {"/etc/passwd", "/etc/group", "/etc/ld.so.cac
 /* Where programs are looked for if the image does not say it. */
 #define SEARCH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-struct bytes expect_search(const struct content *c)
-{
-	for (char *const *env = c->image->config.env; env && *env; env++)
-		if (!strncmp(*env, "PATH=", strlen("PATH=")))
-			return BYTES_STR(*env + strlen("PATH="));
-	return BYTES_STR(SEARCH_DEFAULT);
-}
-
 static struct bytes text_bytes(const char *text)
 {
 	return text ? BYTES_STR(text) : (struct bytes){0};
 }
 
+struct bytes expect_env(const struct content *c, const char *name)
+{
+	size_t n = strlen(name);
+	for (char *const *env = c->image->config.env; env && *env; env++)
+		if (!strncmp(*env, name, n) && (*env)[n] == '=')
+			return BYTES_STR(*env + n + 1);
+	return (struct bytes){0};
+}
+
+struct bytes expect_search(const struct content *c)
+{
+	struct bytes search = expect_env(c, "PATH");
+	return search.n ? search : BYTES_STR(SEARCH_DEFAULT);
+}
+
+char *expect_dir(const struct content *c)
+{
+	const char *dir = c->expected_cwd ? c->expected_cwd : c->image->config.working_dir;
+	return xasprintf("/%s", dir ? dir : "");
+}
+
+size_t expect_words(const struct content *c, const char *words[EXPECT_WORDS_MAX])
+{
+	const struct image_config *config = &c->image->config;
+	char *const *given = c->expected_words;
+	char *const *lists[] = {given ? given : config->entrypoint, given ? NULL : config->cmd};
+	size_t n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		for (char *const *word = lists[i]; word && *word && n < EXPECT_WORDS_MAX; word++)
+			words[n++] = *word;
+	return n;
+}
+
+/* --- the files --- */
+
 static void expect_word(struct content *c, struct bytes cwd, const char *word, bool first)
 {
 	const struct index *tree = c->image->tree;
 	struct bytes search = expect_search(c), name = text_bytes(word);
+	struct buf path = {0};
 	uint32_t row;
-	bool found = !first && *word != '/' && file_at(tree, cwd, name, &row);
-	if (found || program_find(tree, search, cwd, name, &row))
-		loader_expect(c, row);
+	bool found = !first && *word != '/' && file_at(tree, cwd, name, &row) &&
+		     path_join(cwd, name, &path);
+	if (found || program_find(tree, search, cwd, name, &row, &path))
+		loader_expect(c, row, &path);
+	buf_fini(&path);
 }
 
 void expect_run(struct content *c)
 {
-	const struct image_config *config = &c->image->config;
-	char *const *words = c->expected_words;
-	char *const *lists[] = {words ? words : config->entrypoint, words ? NULL : config->cmd};
-	const char *cwd = c->expected_cwd ? c->expected_cwd : config->working_dir;
-	auto_free char *dir = xasprintf("/%s", cwd ? cwd : "");
-	unsigned n = 0;
+	auto_free char *dir = expect_dir(c);
+	const char *words[EXPECT_WORDS_MAX];
+	size_t n = expect_words(c, words);
 	for (size_t i = 0; i < ARRAY_LEN(usual); i++)
 		expect_word(c, text_bytes("/"), usual[i], false);
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-		for (char *const *word = lists[i]; word && *word && n < WORDS_MAX; word++)
-			expect_word(c, text_bytes(dir), *word, n++ == 0);
+	for (size_t i = 0; i < n; i++)
+		expect_word(c, text_bytes(dir), words[i], i == 0);
 }
 
 void content_expect(struct content *c, char *const *words, const char *cwd)

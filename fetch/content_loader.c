@@ -16,102 +16,37 @@
  *
  * Of a layer that is one huge frame nothing is asked for: what is here of it is looked at.
  */
-#include "fetch/content_priv.h"
+#include "fetch/content_loader_priv.h"
 
-#include "fetch/log.h"
-#include "index/elf.h"
-#include "index/library.h"
-#include "index/program.h"
+#include "index/file_at.h"
 
 #include <string.h>
 
-#define WHOLE_MAX    (12u << 20) /* files up to this size are fetched whole, */
-#define SEGMENT_MAX  (4u << 20)	 /* of others so much of a segment */
-#define OBJECTS_MAX  256
+#define OBJECTS_MAX  256 /* modules apart */
 #define OBJECT_MS    10000
 #define PAUSE_MS     5000 /* after a source has failed */
 #define QUEUE_MAX    64	  /* jobs waiting */
 #define JUDGED_AFTER 16	  /* libraries */
 #define GOOD_ONE_IN  4
 #define AHEAD_MAX    256 /* libraries that nobody has read yet */
-#define NAME_LEN_MAX 256 /* of a library, its NUL included */
-#define SEARCH_MAX   1024
 /* What is fetched because a container is expected: files, and their bytes. */
 #define EXPECTED_MAX   64
 #define EXPECTED_BYTES (64u << 20)
 
-static const struct start how_to_start = {
+/* Many are fetched a good while before they are read: not at the cost of who waits for something.
+ */
+static const struct start start_module = {
+	.priority = PRIORITY_PROFILE, .queue_max = 16, .fetches = true};
+static const struct start start_other = {
 	.priority = PRIORITY_READAHEAD, .queue_max = QUEUE_MAX, .fetches = true};
 
 /* By regular file. */
 enum seen {
 	UNSEEN,
-	BEGUN,	 /* an object that the reader came to, or that is expected */
-	AWAITED, /* a library that it has not come to yet */
-	CAME,	 /* and then it did */
-};
-
-/* In this order; each needs what is named to be in the store. */
-enum stage {
-	AT_HEAD,    /* the headers */
-	AT_LOADER,  /* the path of the program's loader */
-	AT_DYNAMIC, /* the dynamic section */
-	AT_SEARCH,  /* the object's search path */
-	AT_NAMES,   /* the name of library `next` */
-	AT_END,
-};
-
-/* What is known of an object's head at first. */
-enum head {
-	HEAD_WANTED, /* of a guess: it is asked for */
-	HEAD_COMES,  /* the reader misses it, too */
-	HEAD_HERE,   /* or not: bytes from the middle of a data file bring no others */
-};
-
-struct object {
-	TAILQ_ENTRY(object) in_list;
-	uint32_t row;
-	enum head head;
-	bool expected; /* or what named it was: it says nothing about guesses */
-	uint64_t size;
-	int64_t until_ms;
-	enum stage stage;
-	bool asked; /* for what the stage needs */
-	unsigned next;
-	struct elf elf;
-	struct elf_dynamic dynamic;
-	/* what is still to be asked for whatever the stage */
-	struct elf_range wishes[ELF_LOADS_MAX];
-	unsigned n_wishes;
-	struct library_user user; /* who looks for its libraries, and where */
-};
-TAILQ_HEAD(object_list, object);
-
-/* A file that a reader missed something of, or that is expected to be read. */
-struct news {
-	uint32_t row;
-	enum head head;
-};
-
-struct loader {
-	/* by row, from the first regular one */
-	_Atomic(uint8_t) *seen;
-	uint32_t first_row, n_rows;
-	_Atomic(bool) active; /* there are objects, or rows to make them of; set under lock */
-	_Atomic(int64_t) paused_until_ms;
-	_Atomic(uint32_t) made, used;
-
-	struct lock lock;
-	/* under lock */
-	struct news news[OBJECTS_MAX]; /* not yet objects */
-	size_t n_news;
-	struct feeder feeder;
-	/* the feeder's */
-	struct object_list objects;
-	unsigned n_objects, n_expected;
-	uint64_t expected_bytes;
-	struct library_dirs dirs;
-	bool dirs_known;
+	BEGUN,		/* an object that the reader came to, or that is expected */
+	AWAITED,	/* a library that it has not come to yet */
+	MODULE_AWAITED, /* the same, of a module */
+	CAME,		/* and then it did */
 };
 
 struct loader *loader_new(const struct index *tree)
@@ -149,8 +84,10 @@ static bool seen_step(struct loader *l, uint32_t row, enum seen from, enum seen 
 static void object_free(struct loader *l, struct object *o)
 {
 	TAILQ_REMOVE(&l->objects, o, in_list);
-	l->n_objects--;
+	l->n_objects -= o->reason != MODULE;
+	modules_forget(l, o);
 	library_user_fini(&o->user);
+	python_imports_fini(&o->imports);
 	free(o);
 }
 
@@ -158,9 +95,12 @@ static void object_free(struct loader *l, struct object *o)
 static void drop_objects(struct loader *l)
 {
 	struct object *o;
+	modules_drop(l);
 	while ((o = TAILQ_FIRST(&l->objects)) != NULL) {
 		if (seen_step(l, o->row, AWAITED, UNSEEN))
 			atomic_fetch_sub_explicit(&l->made, 1, memory_order_relaxed);
+		if (seen_step(l, o->row, MODULE_AWAITED, UNSEEN))
+			modules_taken_back(l, o);
 		(void)seen_step(l, o->row, BEGUN, UNSEEN);
 		object_free(l, o);
 	}
@@ -172,6 +112,9 @@ void loader_free(struct loader **lp)
 		return;
 	struct loader *l = take(lp);
 	drop_objects(l);
+	for (size_t i = 0; i < l->n_news; i++)
+		buf_fini(&l->news[i].path);
+	python_fini(&l->modules.python);
 	library_dirs_fini(&l->dirs);
 	lock_fini(&l->feeder.lock);
 	lock_fini(&l->lock);
@@ -183,8 +126,13 @@ void loader_free(struct loader **lp)
 
 void loader_note(struct content *c, uint32_t row)
 {
-	if (c->loader && seen_step(c->loader, row, AWAITED, CAME))
-		atomic_fetch_add_explicit(&c->loader->used, 1, memory_order_relaxed);
+	struct loader *l = c->loader;
+	if (!l)
+		return;
+	if (seen_step(l, row, AWAITED, CAME))
+		atomic_fetch_add_explicit(&l->used, 1, memory_order_relaxed);
+	else if (seen_step(l, row, MODULE_AWAITED, CAME))
+		modules_read(c, row);
 }
 
 static bool is_of_use(const struct loader *l)
@@ -208,13 +156,17 @@ static bool is_paused(const struct loader *l)
 	return until_ms && now_ms() < until_ms;
 }
 
-static void news_add(struct loader *l, uint32_t row, enum head head)
+/* Takes *path. */
+static void news_add(struct loader *l, uint32_t row, enum head head, struct buf *path)
 {
 	lock_take(&l->lock);
-	if (l->n_news < OBJECTS_MAX && seen_step(l, row, UNSEEN, BEGUN))
-		l->news[l->n_news++] = (struct news){row, head};
+	if (l->n_news < NEWS_MAX && seen_step(l, row, UNSEEN, BEGUN)) {
+		l->news[l->n_news++] = (struct news){row, head, *path};
+		*path = (struct buf){0};
+	}
 	atomic_store_explicit(&l->active, true, memory_order_relaxed);
 	lock_drop(&l->lock);
+	buf_fini(path);
 }
 
 void loader_missed(struct content *c, uint32_t row, uint64_t off)
@@ -224,12 +176,13 @@ void loader_missed(struct content *c, uint32_t row, uint64_t off)
 	if (!seen || atomic_load_explicit(seen, memory_order_relaxed) != UNSEEN || share_helps(c) ||
 	    !is_of_use(l) || is_paused(l))
 		return;
-	news_add(l, row, off == 0 ? HEAD_COMES : HEAD_HERE);
+	struct buf unknown = {0};
+	news_add(l, row, off == 0 ? HEAD_COMES : HEAD_HERE, &unknown);
 }
 
-void loader_expect(struct content *c, uint32_t row)
+void loader_expect(struct content *c, uint32_t row, struct buf *path)
 {
-	news_add(c->loader, row, HEAD_WANTED);
+	news_add(c->loader, row, HEAD_WANTED, path);
 }
 
 void loader_failed(struct content *c)
@@ -240,12 +193,6 @@ void loader_failed(struct content *c)
 }
 
 /* --- bytes of an object --- */
-
-enum go {
-	GO_ON,
-	GO_WAIT, /* until more is in the store */
-	GO_END,	 /* nothing more will come of this object */
-};
 
 static bool peek_run(struct content *c, uint32_t number, uint64_t at, size_t n, uint8_t *p)
 {
@@ -294,15 +241,15 @@ static enum go ask(struct content *c, const struct object *o, struct elf_range r
 		   struct elf_range *rest)
 {
 	uint64_t from = range.off, to = range.off + range.len;
-	enum start_end came = content_start_range(c, o->row, &from, to, &how_to_start);
+	enum start_end came = content_start_range(
+		c, o->row, &from, to, o->reason == MODULE ? &start_module : &start_other);
 	*rest = (struct elf_range){from, to - min_of(from, to)};
 	if (came == START_DONE)
 		return GO_ON;
 	return came == START_NOTHING ? GO_END : GO_WAIT;
 }
 
-/* The bytes [off, off + n) of the file, if they are in the store; else they are asked for, once. */
-static enum go need(struct content *c, struct object *o, uint64_t off, size_t n, void *p)
+enum go need(struct content *c, struct object *o, uint64_t off, size_t n, void *p)
 {
 	struct elf_range rest;
 	if (peek(c, o->row, off, n, p)) {
@@ -316,9 +263,7 @@ static enum go need(struct content *c, struct object *o, uint64_t off, size_t n,
 	return came == GO_END ? GO_END : GO_WAIT;
 }
 
-/* Text that ends with NUL, at most n bytes from off; *len 0: there is none. */
-static enum go need_text(struct content *c, struct object *o, uint64_t off, size_t n, char *p,
-			 size_t *len)
+enum go need_text(struct content *c, struct object *o, uint64_t off, size_t n, char *p, size_t *len)
 {
 	enum go came = need(c, o, off, n, p);
 	const char *end = came == GO_ON ? memchr(p, 0, n) : NULL;
@@ -328,108 +273,86 @@ static enum go need_text(struct content *c, struct object *o, uint64_t off, size
 
 /* --- objects --- */
 
-static void wish(struct object *o, uint64_t off, uint64_t len)
+void object_wish(struct object *o, uint64_t off, uint64_t len)
 {
 	if (len && o->n_wishes < ARRAY_LEN(o->wishes))
 		o->wishes[o->n_wishes++] = (struct elf_range){off, len};
 }
 
-/* @dir: where it lies, which is taken; NULL: not known. Of a library it is known that it will be
+/* @dir: where it lies, which is taken; NULL: not known. Of a guess it is known that it will be
  * read, and so it is begun at once. NULL: there is no room for more. */
-static struct object *object_add(struct content *c, uint32_t row, enum head head, struct buf *dir)
+static struct object *object_add(struct content *c, uint32_t row, enum head head,
+				 enum reason reason, struct buf *dir)
 {
 	struct loader *l = c->loader;
 	struct inode inode;
-	if (l->n_objects == OBJECTS_MAX)
+	if (reason != MODULE && l->n_objects == OBJECTS_MAX)
 		return NULL;
 	struct object *o = new_of(struct object);
 	index_inode(c->image->tree, row, &inode);
 	o->row = row;
 	o->head = head;
+	o->reason = reason;
 	o->size = inode.size;
 	o->until_ms = now_ms() + OBJECT_MS;
+	o->source = PYTHON_NO_ROW;
 	library_user_init(&o->user, row, dir);
 	if (head == HEAD_WANTED && o->size <= WHOLE_MAX)
-		wish(o, 0, o->size);
-	TAILQ_INSERT_TAIL(&l->objects, o, in_list);
-	l->n_objects++;
+		object_wish(o, 0, o->size);
+	if (l->place)
+		TAILQ_INSERT_AFTER(&l->objects, l->place, o, in_list);
+	else
+		TAILQ_INSERT_TAIL(&l->objects, o, in_list);
+	if (l->place)
+		l->place = o;
+	l->n_objects += reason != MODULE;
 	return o;
 }
 
-/* A file whose state is BEGUN already. */
-static void expected_add(struct content *c, uint32_t row, struct buf *dir)
+/* A file whose state is BEGUN already. NULL: there is no room. */
+static struct object *expected_add(struct content *c, uint32_t row, struct buf *dir)
 {
 	struct loader *l = c->loader;
 	struct object *o = NULL;
 	if (l->n_expected < EXPECTED_MAX && l->expected_bytes < EXPECTED_BYTES)
-		o = object_add(c, row, HEAD_WANTED, dir);
+		o = object_add(c, row, HEAD_WANTED, EXPECTED, dir);
 	if (!o) {
 		(void)seen_step(l, row, BEGUN, UNSEEN);
-		return;
+		return NULL;
 	}
-	o->expected = true;
 	l->n_expected++;
 	l->expected_bytes += min_of(o->size, (uint64_t)WHOLE_MAX);
+	return o;
 }
 
-/* A file that an object names. */
-static void named_add(struct content *c, const struct object *by, uint32_t row, struct buf *dir)
+struct object *object_module(struct content *c, uint32_t row)
 {
 	struct loader *l = c->loader;
-	if (by->expected) {
+	if (!seen_step(l, row, UNSEEN, MODULE_AWAITED))
+		return NULL;
+	struct object *o = object_add(c, row, HEAD_WANTED, MODULE, NULL);
+	modules_made(l, o);
+	return o;
+}
+
+void object_named(struct content *c, const struct object *by, uint32_t row, struct buf *dir)
+{
+	struct loader *l = c->loader;
+	if (by->reason == EXPECTED) {
 		if (seen_step(l, row, UNSEEN, BEGUN))
-			expected_add(c, row, dir);
+			(void)expected_add(c, row, dir);
+	} else if (by->reason == MODULE) {
+		if (modules_have_room(l))
+			(void)object_module(c, row);
 	} else if (l->n_objects < OBJECTS_MAX && n_ahead(l) < AHEAD_MAX &&
 		   seen_step(l, row, UNSEEN, AWAITED)) {
 		atomic_fetch_add_explicit(&l->made, 1, memory_order_relaxed);
-		(void)object_add(c, row, HEAD_WANTED, dir);
+		(void)object_add(c, row, HEAD_WANTED, NAMED, dir);
 	}
 }
 
-static void library_add(struct content *c, struct object *o, const char *text, size_t len)
-{
-	struct loader *l = c->loader;
-	auto_buf struct buf dir = {0};
-	uint32_t row;
-	if (!l->dirs_known)
-		library_dirs_find(c->image->tree, &l->dirs);
-	l->dirs_known = true;
-	if (library_find(c->image->tree, &l->dirs, &o->user,
-			 (struct bytes){(const uint8_t *)text, len}, &row, &dir))
-		named_add(c, o, row, &dir);
-}
-
-static void script_add(struct content *c, const struct object *o, struct bytes head)
-{
-	static const struct bytes nowhere;
-	struct script script;
-	uint32_t row;
-	if (!program_script(head, &script))
-		return;
-	if (program_find(c->image->tree, nowhere, nowhere, script.interpreter, &row))
-		named_add(c, o, row, NULL);
-	if (program_find(c->image->tree, expect_search(c), nowhere, script.program, &row))
-		named_add(c, o, row, NULL);
-}
-
-/* What is read before any code runs: the tables, which lie at the beginning of the first segment,
- * and the segments that are written to. */
-static void wish_segments(struct object *o)
-{
-	if (o->size <= WHOLE_MAX) {
-		if (o->head != HEAD_WANTED) /* else that was the first wish */
-			wish(o, 0, o->size);
-		return;
-	}
-	for (unsigned i = 0; i < o->elf.n_loads; i++) {
-		const struct elf_load *load = &o->elf.loads[i];
-		if (i == 0 || load->writable)
-			wish(o, load->file.off, min_of(load->file.len, (uint64_t)SEGMENT_MAX));
-	}
-}
-
-/* As far as the queue has room. What can not be fetched ahead is left to the reader. */
-static void ask_wishes(struct content *c, struct object *o)
+/* What can not be fetched ahead is left to the reader. */
+void object_ask_wishes(struct content *c, struct object *o)
 {
 	while (o->n_wishes) {
 		struct elf_range *last = &o->wishes[o->n_wishes - 1];
@@ -453,75 +376,15 @@ static enum go need_head(struct content *c, struct object *o, size_t n, void *p)
 
 static enum go step_head(struct content *c, struct object *o)
 {
-	uint8_t head[ELF_HEAD_LEN];
-	size_t n = min_of(o->size, (uint64_t)sizeof(head));
-	enum go came = need_head(c, o, n, head);
+	uint8_t bytes[ELF_HEAD_LEN];
+	struct bytes head = {bytes, min_of(o->size, (uint64_t)sizeof(bytes))};
+	enum go came = need_head(c, o, head.n, bytes);
 	if (came != GO_ON)
 		return came;
-	if (elf_parse((struct bytes){head, n}, o->size, &o->elf)) {
-		script_add(c, o, (struct bytes){head, n});
-		o->stage = AT_END;
-		return GO_ON;
-	}
-	wish_segments(o);
-	o->stage = AT_LOADER;
-	ask_wishes(c, o);
+	o->stage = AT_END;
+	if (!elf_begin(c, o, head) && !script_begin(c, o, head))
+		modules_look(c, o, head);
 	return GO_ON;
-}
-
-static enum go step_loader(struct content *c, struct object *o)
-{
-	char path[NAME_LEN_MAX];
-	size_t len = 0, n = min_of(o->elf.loader.len, (uint64_t)sizeof(path));
-	enum go came = n ? need_text(c, o, o->elf.loader.off, n, path, &len) : GO_ON;
-	if (came == GO_ON) {
-		library_add(c, o, path, len);
-		o->stage = o->elf.dynamic.len ? AT_DYNAMIC : AT_END;
-	}
-	return came;
-}
-
-static enum go step_dynamic(struct content *c, struct object *o)
-{
-	uint8_t section[ELF_DYNAMIC_MAX];
-	size_t n = min_of(o->elf.dynamic.len, (uint64_t)sizeof(section));
-	enum go came = need(c, o, o->elf.dynamic.off, n, section);
-	if (came != GO_ON)
-		return came;
-	bool fits = elf_dynamic_parse(&o->elf, (struct bytes){section, n}, &o->dynamic) == 0;
-	o->stage = fits ? AT_SEARCH : AT_END;
-	return GO_ON;
-}
-
-static enum go step_search(struct content *c, struct object *o)
-{
-	char text[SEARCH_MAX];
-	const struct elf_dynamic *d = &o->dynamic;
-	size_t len = 0, n = min_of(d->strings.len - d->search, (uint64_t)sizeof(text));
-	enum go came = n ? need_text(c, o, d->strings.off + d->search, n, text, &len) : GO_ON;
-	if (came != GO_ON)
-		return came;
-	o->stage = AT_NAMES;
-	return buf_append(&o->user.search, text, len) ? GO_END : GO_ON;
-}
-
-static enum go step_name(struct content *c, struct object *o)
-{
-	char name[NAME_LEN_MAX];
-	size_t len;
-	const struct elf_dynamic *d = &o->dynamic;
-	if (o->next == d->n_needed) {
-		o->stage = AT_END;
-		return GO_ON;
-	}
-	uint64_t at = d->needed[o->next];
-	size_t n = min_of(d->strings.len - at, (uint64_t)sizeof(name));
-	enum go came = need_text(c, o, d->strings.off + at, n, name, &len);
-	if (came == GO_ON) {
-		library_add(c, o, name, len);
-		o->next++;
-	}
-	return came;
 }
 
 static bool is_wanted(const struct content *c, const struct object *o)
@@ -533,11 +396,16 @@ static bool is_wanted(const struct content *c, const struct object *o)
 static bool object_go_on(struct content *c, struct object *o)
 {
 	static enum go (*const steps[])(struct content *, struct object *) = {
-		[AT_HEAD] = step_head,	   [AT_LOADER] = step_loader, [AT_DYNAMIC] = step_dynamic,
-		[AT_SEARCH] = step_search, [AT_NAMES] = step_name,
+		[AT_HEAD] = step_head,
+		[AT_LOADER] = elf_step_loader,
+		[AT_DYNAMIC] = elf_step_dynamic,
+		[AT_SEARCH] = elf_step_search,
+		[AT_NAMES] = elf_step_name,
+		[AT_MODULE] = modules_step_module,
+		[AT_IMPORTS] = modules_step_imports,
 	};
 	enum go came = GO_ON;
-	ask_wishes(c, o);
+	object_ask_wishes(c, o);
 	/* A hostile image can make one library cost 30 ms: the end of the mount does not wait. */
 	while (came == GO_ON && o->stage != AT_END && is_wanted(c, o))
 		came = steps[o->stage](c, o);
@@ -546,9 +414,22 @@ static bool object_go_on(struct content *c, struct object *o)
 
 /* --- feeding --- */
 
+/* A file that a container starts with. */
+static void expected_news(struct content *c, struct news *news)
+{
+	auto_buf struct buf path = news->path, dir = {0};
+	struct bytes at = path_parent(buf_bytes(&path));
+	struct object *o = NULL;
+	if (buf_append(&dir, at.p, at.n) == 0)
+		o = expected_add(c, news->row, &dir);
+	(void)modules_begin(c, buf_bytes(&path));
+	if (o)
+		modules_expected(c, o, buf_bytes(&path));
+}
+
 static void take_news(struct content *c, struct loader *l)
 {
-	struct news news[OBJECTS_MAX];
+	struct news news[NEWS_MAX];
 	lock_take(&l->lock);
 	size_t n = l->n_news;
 	memcpy(news, l->news, n * sizeof(*news));
@@ -556,8 +437,8 @@ static void take_news(struct content *c, struct loader *l)
 	lock_drop(&l->lock);
 	for (size_t i = 0; i < n; i++)
 		if (news[i].head == HEAD_WANTED)
-			expected_add(c, news[i].row, NULL);
-		else if (!object_add(c, news[i].row, news[i].head, NULL))
+			expected_news(c, &news[i]);
+		else if (!object_add(c, news[i].row, news[i].head, REACHED, NULL))
 			(void)seen_step(l, news[i].row, BEGUN, UNSEEN);
 }
 
@@ -572,7 +453,9 @@ static void feed(struct content *c)
 		drop_objects(l);
 	struct object *o = TAILQ_FIRST(&l->objects);
 	while (o) {
+		l->place = o;
 		bool goes_on = object_go_on(c, o);
+		l->place = NULL;
 		struct object *next = TAILQ_NEXT(o, in_list); /* after: it may have added some */
 		if (!goes_on)
 			object_free(l, o);

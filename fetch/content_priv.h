@@ -290,9 +290,9 @@ void around_begun(struct content *c, uint32_t row, struct leads *leads);
 
 struct loader *loader_new(const struct index *tree);
 void loader_free(struct loader **l);
-/* loader_expect - a program, a library or a script will be read soon; begun in the next
- * loader_feed, as far as EXPECTED_MAX files and EXPECTED_BYTES allow it. */
-void loader_expect(struct content *c, uint32_t row);
+/* loader_expect - a program, a library or a script will be read soon, at this path, which is taken;
+ * begun in the next loader_feed, as far as EXPECTED_MAX files and EXPECTED_BYTES allow it. */
+void loader_expect(struct content *c, uint32_t row, struct buf *path);
 /* loader_note - a reader came to a file: tells which guesses were good. Cost: a load. */
 void loader_note(struct content *c, uint32_t row);
 /* loader_missed - a reader misses something of a file, from off on: perhaps what the dynamic loader
@@ -309,8 +309,15 @@ void loader_failed(struct content *c);
 
 /* expect_run - the work of content_expect. */
 void expect_run(struct content *c);
-/* expect_search - where programs are looked for by their names, as in PATH; borrowed. */
+/* expect_search - where programs are looked for by their names, as in PATH; borrowed. expect_env -
+ * what the image's config sets a variable to; empty: nothing. */
 struct bytes expect_search(const struct content *c);
+struct bytes expect_env(const struct content *c, const char *name);
+/* expect_words - what will be started: a program, and its arguments; borrowed. Their number. */
+#define EXPECT_WORDS_MAX 16
+size_t expect_words(const struct content *c, const char *words[EXPECT_WORDS_MAX]);
+/* expect_dir - where it will be started; absolute, to be freed. */
+char *expect_dir(const struct content *c);
 
 /* --- content_feed.c --- */
 

@@ -36,7 +36,8 @@ struct scheduler {
 	unsigned n_background; /* batches under way that no reader led, */
 	unsigned n_unhurried;  /* and those of them that are not read-ahead */
 	uint64_t unhurried_range;
-	uint64_t before_max; /* bytes; see scheduler_allow_before */
+	uint64_t before_max;		      /* bytes; see scheduler_allow_before */
+	uint64_t beside_max, unhurried_bytes; /* see scheduler_allow_beside; under way */
 	bool stopping, timer_started, joined;
 	pthread_t timer;
 	pthread_t *threads;
@@ -169,7 +170,8 @@ static bool may_run_locked(const struct scheduler *s, const struct job *job)
 	if (job->priority == PRIORITY_READER)
 		return true;
 	return s->n_background < s->background_max &&
-	       (!is_unhurried(job) || s->n_unhurried < BACKGROUND_WORKERS);
+	       (!is_unhurried(job) || s->n_unhurried < BACKGROUND_WORKERS ||
+		s->unhurried_bytes < s->beside_max);
 }
 
 /* The head of the most urgent list that may run now. */
@@ -195,6 +197,11 @@ static void adapt_range_locked(struct scheduler *s, int64_t took_ms)
 		s->unhurried_range = max_of(s->unhurried_range / 2, (uint64_t)BACKGROUND_RANGE_MIN);
 }
 
+static uint64_t bytes_of(struct job *const *jobs, size_t n)
+{
+	return jobs[n - 1]->blob_off + jobs[n - 1]->blob_len - jobs[0]->blob_off;
+}
+
 /* Each one that takes a batch wakes the next if there is more: so jobs that come together are taken
  * by as few workers as their ranges need. */
 static void work_once_locked(struct scheduler *s, struct job *lead)
@@ -203,8 +210,10 @@ static void work_once_locked(struct scheduler *s, struct job *lead)
 	bool background = lead->priority != PRIORITY_READER, unhurried = is_unhurried(lead);
 	bool adapts = unhurried && !lead->alone;
 	size_t lead_at, n = take_batch_locked(s, lead, jobs, &lead_at);
+	uint64_t bytes = unhurried ? bytes_of(jobs, n) : 0;
 	s->n_background += background;
 	s->n_unhurried += unhurried;
+	s->unhurried_bytes += bytes;
 	if (next_job_locked(s))
 		(void)rouse_worker_locked(s);
 	lock_drop(&s->lock);
@@ -214,6 +223,7 @@ static void work_once_locked(struct scheduler *s, struct job *lead)
 	lock_take(&s->lock);
 	s->n_background -= background;
 	s->n_unhurried -= unhurried;
+	s->unhurried_bytes -= bytes;
 	if (adapts)
 		adapt_range_locked(s, took);
 }
@@ -380,6 +390,13 @@ void scheduler_allow_before(struct scheduler *s, uint64_t bytes)
 {
 	lock_take(&s->lock);
 	s->before_max = bytes;
+	lock_drop(&s->lock);
+}
+
+void scheduler_allow_beside(struct scheduler *s, uint64_t bytes)
+{
+	lock_take(&s->lock);
+	s->beside_max = bytes;
 	lock_drop(&s->lock);
 }
 

@@ -56,7 +56,8 @@ struct job {
  * What nobody waits for yet shares the line with what somebody does. Its ranges begin small and
  * double as long as each takes less than BACKGROUND_MS, so that on any line they delay a reader by
  * about that and no more; and at most BACKGROUND_WORKERS of them are under way: one whose bytes
- * come while the other's are decoded.
+ * come while the other's are decoded. More are, if they are so small that they do not fill the line
+ * (scheduler_allow_beside).
  */
 #define BACKGROUND_RANGE_MIN (256u << 10)
 #define BACKGROUND_MS	     150
@@ -100,6 +101,10 @@ void scheduler_promote(struct scheduler *s, struct job *job, enum fetch_priority
 /* scheduler_allow_before - how many bytes of less urgent neighbours may stand in front of the most
  * urgent job's in one request; 0 at first. */
 void scheduler_allow_before(struct scheduler *s, uint64_t bytes);
+
+/* scheduler_allow_beside - how many bytes nobody waits for yet may be under way before
+ * BACKGROUND_WORKERS counts; 0 at first. */
+void scheduler_allow_beside(struct scheduler *s, uint64_t bytes);
 
 /* scheduler_wake_at - have tick called at this time at the latest. -EAGAIN as for scheduler_add. */
 err_t scheduler_wake_at(struct scheduler *s, int64_t when_ms) must_check;

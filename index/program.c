@@ -21,16 +21,18 @@ static struct bytes next_part(struct bytes *left, char end, char other)
 }
 
 bool program_find(const struct index *tree, struct bytes search, struct bytes cwd,
-		  struct bytes name, uint32_t *row)
+		  struct bytes name, uint32_t *row, struct buf *path)
 {
 	if (name.n == 0)
 		return false;
-	if (memchr(name.p, '/', name.n))
-		return file_at(tree, name.p[0] == '/' ? no_bytes : cwd, name, row);
+	if (memchr(name.p, '/', name.n)) {
+		struct bytes dir = name.p[0] == '/' ? no_bytes : cwd;
+		return file_at(tree, dir, name, row) && path_join(dir, name, path);
+	}
 	for (unsigned i = 0; search.n && i < SEARCH_DIRS_MAX; i++) {
 		struct bytes dir = next_part(&search, ':', ':');
 		if (dir.n && file_at(tree, dir, name, row))
-			return true;
+			return path_join(dir, name, path);
 	}
 	return false;
 }

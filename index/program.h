@@ -16,10 +16,11 @@
  * program_find - the row of the regular file that is called by a name
  * @search  directories with ':' between them, as in PATH; the first 32 count, empty ones do not
  * @cwd     where a name with a slash is looked for that does not begin with one; absolute, or empty
+ * @path    an empty buffer: the path under which it was found, links not resolved
  * False: there is none. Cost: a lookup for each directory (file_at).
  */
 bool program_find(const struct index *tree, struct bytes search, struct bytes cwd,
-		  struct bytes name, uint32_t *row);
+		  struct bytes name, uint32_t *row, struct buf *path);
 
 /* What a script's first line names; borrowed from it. */
 struct script {

@@ -42,14 +42,15 @@ static void find_all(const struct index *ix, const uint32_t *rows, size_t n, str
 	}
 }
 
-/* The names from the row up to the root, the lowest first. */
-static err_t append_path(const struct index *ix, const struct place *place, struct buf *path)
+/* The names from a directory up to the root, the lowest first; behind that `last`, if it is one. */
+static err_t append_path(const struct index *ix, uint32_t dir, struct bytes last, struct buf *path)
 {
 	struct bytes names[FORMAT_DEPTH_MAX];
 	size_t depth = 0;
 	err_t err = 0;
-	names[depth++] = place->name;
-	for (uint32_t dir = place->dir; dir != 0;) {
+	if (last.n)
+		names[depth++] = last;
+	while (dir != 0) {
 		struct inode inode;
 		index_inode(ix, dir, &inode);
 		if (depth == ARRAY_LEN(names) || !find_in(ix, inode.parent, dir, &names[depth]))
@@ -76,7 +77,13 @@ err_t index_row_paths(const struct index *ix, const uint32_t *rows, size_t n, st
 		if (rows[i] == 0)
 			err = buf_append(&paths[i], "/", 1);
 		else if (places[i].found)
-			err = append_path(ix, &places[i], &paths[i]);
+			err = append_path(ix, places[i].dir, places[i].name, &paths[i]);
 	}
 	return err;
+}
+
+err_t index_dir_path(const struct index *ix, uint32_t dir, struct buf *path)
+{
+	BUG_ON(dir >= index_info(ix)->n_dirs);
+	return dir ? append_path(ix, dir, (struct bytes){0}, path) : buf_append(path, "/", 1);
 }

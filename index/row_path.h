@@ -16,4 +16,8 @@
 err_t index_row_paths(const struct index *ix, const uint32_t *rows, size_t n,
 		      struct buf *paths) must_check;
 
+/* index_dir_path - the same for one directory. Cost: a pass over the names in each directory above
+ * it. */
+err_t index_dir_path(const struct index *ix, uint32_t dir, struct buf *path) must_check;
+
 #endif

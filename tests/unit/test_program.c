@@ -43,7 +43,9 @@ static void check(void **state, const char *search, const char *cwd, const char 
 {
 	const struct tree *t = *state;
 	uint32_t row = UINT32_MAX, wanted;
-	bool found = program_find(t->ix, BYTES_STR(search), BYTES_STR(cwd), BYTES_STR(name), &row);
+	auto_buf struct buf path = {0};
+	bool found = program_find(t->ix, BYTES_STR(search), BYTES_STR(cwd), BYTES_STR(name), &row,
+				  &path);
 	if (found != (want != NULL))
 		print_error("%s in '%s', from '%s'\n", name, search, cwd);
 	assert_int_equal(found, want != NULL);

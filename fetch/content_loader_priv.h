@@ -1,0 +1,173 @@
+/*
+ * content_loader_priv - the objects of content_loader.c, for those who know what they are: programs
+ * and libraries (content_loader_elf.c), Python's modules (content_loader_python.c)
+ */
+#ifndef IMGFS_FETCH_CONTENT_LOADER_PRIV_H
+#define IMGFS_FETCH_CONTENT_LOADER_PRIV_H
+
+#include "fetch/content_priv.h"
+
+#include "fetch/log.h"
+#include "index/elf.h"
+#include "index/library.h"
+#include "index/python.h"
+
+#define WHOLE_MAX   (12u << 20) /* files up to this size are fetched whole, */
+#define SEGMENT_MAX (4u << 20)	/* of others so much of a segment */
+
+/* Why an object is there; what it names is there for the same reason, but for modules. */
+enum reason {
+	REACHED,  /* a reader came to it */
+	NAMED,	  /* one that a reader came to names it */
+	EXPECTED, /* a container is, or what that names; it says nothing about guesses */
+	MODULE,	  /* a module of Python that is imported, or what that names */
+};
+
+/* In this order; each needs what is named to be in the store. */
+enum stage {
+	AT_HEAD,    /* the headers */
+	AT_LOADER,  /* the path of the program's loader */
+	AT_DYNAMIC, /* the dynamic section */
+	AT_SEARCH,  /* the object's search path */
+	AT_NAMES,   /* the name of library `next` */
+	AT_MODULE,  /* all of it */
+	AT_IMPORTS, /* nothing more; as many as there may be */
+	AT_END,
+};
+
+/* What is known of an object's head at first. */
+enum head {
+	HEAD_WANTED, /* of a guess: it is asked for */
+	HEAD_COMES,  /* the reader misses it, too */
+	HEAD_HERE,   /* or not: bytes from the middle of a data file bring no others */
+};
+
+enum go {
+	GO_ON,
+	GO_WAIT, /* until more is in the store */
+	GO_END,	 /* nothing more will come of this object */
+};
+
+struct object {
+	TAILQ_ENTRY(object) in_list;
+	uint32_t row;
+	enum head head;
+	enum reason reason;
+	uint64_t size;
+	int64_t until_ms;
+	enum stage stage;
+	bool asked; /* for what the stage needs */
+	/* what is still to be asked for whatever the stage */
+	struct elf_range wishes[ELF_LOADS_MAX];
+	unsigned n_wishes;
+	/* programs and libraries */
+	unsigned next;
+	struct elf elf;
+	struct elf_dynamic dynamic;
+	struct library_user user; /* who looks for its libraries, and where */
+	/* modules */
+	bool is_coming;	 /* counted as such */
+	uint32_t source; /* the directory of its source; PYTHON_NO_ROW: not known */
+	struct python_imports imports;
+	size_t import_at;
+};
+TAILQ_HEAD(object_list, object);
+
+/* The feeder's. */
+struct modules {
+	bool known; /* which Python it is */
+	struct python python;
+	uint64_t names_passed; /* to find out where modules lie */
+	unsigned n_objects;
+	unsigned n_coming; /* of these, those of which nothing is known yet */
+};
+
+/* A file that a reader missed something of, or that is expected to be read. */
+struct news {
+	uint32_t row;
+	enum head head;
+	struct buf path; /* of what is expected */
+};
+
+#define NEWS_MAX 256
+
+struct loader {
+	/* by row, from the first regular one */
+	_Atomic(uint8_t) *seen;
+	uint32_t first_row, n_rows;
+	_Atomic(bool) active; /* there are objects, or rows to make them of; set under lock */
+	_Atomic(int64_t) paused_until_ms;
+	/* guesses, and those that a reader came to */
+	_Atomic(uint32_t) made, used;
+	_Atomic(uint32_t) modules_made, modules_used;
+	_Atomic(uint64_t) module_bytes_made, module_bytes_used;
+
+	struct lock lock;
+	/* under lock */
+	struct news news[NEWS_MAX]; /* not yet objects */
+	size_t n_news;
+	struct feeder feeder;
+	/* the feeder's */
+	struct object_list objects;
+	struct object *place; /* what the object that goes on names stands behind this one */
+	unsigned n_objects, n_expected;
+	uint64_t expected_bytes;
+	struct library_dirs dirs;
+	bool dirs_known;
+	struct modules modules;
+};
+
+/* --- content_loader.c --- */
+
+/* need - the bytes [off, off + n) of the object's file, if they are in the store; else they are
+ * asked for, once. need_text - text that ends with NUL, at most n bytes; *len 0: there is none. */
+enum go need(struct content *c, struct object *o, uint64_t off, size_t n, void *p);
+enum go need_text(struct content *c, struct object *o, uint64_t off, size_t n, char *p,
+		  size_t *len);
+/* object_wish - bytes are to be asked for as soon as there is room, whatever the stage;
+ * object_ask_wishes - is there? */
+void object_wish(struct object *o, uint64_t off, uint64_t len);
+void object_ask_wishes(struct content *c, struct object *o);
+/* object_named - an object names a file, which lies in this directory (taken; NULL: not known). */
+void object_named(struct content *c, const struct object *by, uint32_t row, struct buf *dir);
+/* object_module - a module is imported; the caller has seen that there is room for it. NULL: it was
+ * come to before. */
+struct object *object_module(struct content *c, uint32_t row);
+
+/* --- content_loader_elf.c --- */
+
+/* elf_begin, script_begin - of an object's first bytes: the object goes on as that. False: it is
+ * none. */
+bool elf_begin(struct content *c, struct object *o, struct bytes head);
+bool script_begin(struct content *c, struct object *o, struct bytes head);
+enum go elf_step_loader(struct content *c, struct object *o);
+enum go elf_step_dynamic(struct content *c, struct object *o);
+enum go elf_step_search(struct content *c, struct object *o);
+enum go elf_step_name(struct content *c, struct object *o);
+
+/* --- content_loader_python.c --- */
+
+/* modules_begin - a program at this path is started. Whether it is a Python: then it is known from
+ * now on where modules lie, and those that are always imported are objects. */
+bool modules_begin(struct content *c, struct bytes program);
+/* modules_expected - a file at this path, whose object is new, is named by who starts a container.
+ */
+void modules_expected(struct content *c, struct object *o, struct bytes path);
+/* modules_script - the object is a script that Python runs. */
+void modules_script(struct content *c, struct object *o);
+/* modules_look - an object is neither a program nor a script: if it is a module, it goes on as
+ * that. */
+void modules_look(struct content *c, struct object *o, struct bytes head);
+enum go modules_step_module(struct content *c, struct object *o);
+enum go modules_step_imports(struct content *c, struct object *o);
+/* modules_have_room - whether one more may be fetched: not too far ahead of the reader. */
+bool modules_have_room(const struct loader *l);
+/* What becomes of guesses: made, then read, or taken back. */
+void modules_made(struct loader *l, struct object *o);
+void modules_read(struct content *c, uint32_t row);
+void modules_taken_back(struct loader *l, const struct object *o);
+/* modules_forget - an object ends; modules_drop - all will, and may begin again. */
+void modules_forget(struct loader *l, struct object *o);
+void modules_drop(struct loader *l);
+
+#endif

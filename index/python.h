@@ -1,0 +1,64 @@
+/*
+ * python - where in a tree Python finds its modules
+ *
+ * CPython 3.6 and later, by the layout of its installations: PREFIX/lib/pythonX.Y with lib-dynload
+ * and site-packages (Debian: dist-packages), and the same of a virtual environment. What .pth files
+ * add is not looked at, nor archives. For looking ahead: a module that is not found is found by
+ * Python itself.
+ */
+#ifndef IMGFS_INDEX_PYTHON_H
+#define IMGFS_INDEX_PYTHON_H
+
+#include "index/index.h"
+#include "index/python_imports.h"
+
+#define PYTHON_DIRS_MAX	 32u
+#define PYTHON_PARTS_MAX 16u /* of a dotted name */
+#define PYTHON_NO_ROW	 UINT32_MAX
+
+struct python {
+	unsigned minor;			/* it is 3.minor */
+	uint32_t dirs[PYTHON_DIRS_MAX]; /* rows of directories, in the order of search */
+	unsigned n_dirs;
+	char compiled[24];   /* what the name of a compiled module ends in */
+	struct bytes tagged; /* that of an extension module for this version; borrowed from the
+				tree; empty: not known */
+	struct python_names *names; /* looked for before */
+};
+
+/*
+ * python_find - the Python that a program is
+ * @program  absolute; a name that does not begin with "python" is none
+ * False: there is none, or its modules are not where they usually are. Cost: a few lookups, and a
+ * pass over the names in PREFIX/lib and lib-dynload.
+ */
+bool python_find(const struct index *tree, struct bytes program, struct python *out);
+/* python_of_module - the same, of a path inside of PREFIX/lib/pythonX.Y. */
+bool python_of_module(const struct index *tree, struct bytes path, struct python *out);
+void python_fini(struct python *py);
+/* python_is_one - whether a program's name says that it is a Python. */
+bool python_is_one(struct bytes program);
+/* python_forget - names that were looked for are looked for again. */
+void python_forget(struct python *py);
+
+/* python_search_first - have modules looked for in this directory before all others; one that is
+ * not there, or does not fit in any more, is left out. */
+void python_search_first(const struct index *tree, struct python *py, struct bytes dir);
+
+/* A file that is read because of a name. */
+struct python_module {
+	uint32_t row; /* compiled, source, or extension module */
+	uint32_t dir; /* of its source: names of level 1 in it are looked for there */
+};
+
+/*
+ * python_resolve - the files that an import reads: of a.b.c those of a, a.b and a.b.c
+ * @dir  of the module that imports (struct python_module); of no account for level 0
+ * @out  room for PYTHON_PARTS_MAX
+ * Returns how many: each only the first time that the name is looked for. After 24,576 names
+ * nothing is found any more. Cost: for a new name four lookups in each directory at most.
+ */
+unsigned python_resolve(const struct index *tree, struct python *py, uint32_t dir,
+			const struct python_import *import, struct python_module *out);
+
+#endif

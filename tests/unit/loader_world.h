@@ -31,7 +31,8 @@ struct made {
 	const char *path;
 	size_t size; /* chunks */
 	bool no_elf;
-	const char *text;	     /* what it begins with, if it is no program */
+	const char *text;	     /* what it begins with, if it is no program; then lines */
+	size_t text_len;	     /* 0: that of a string */
 	const char *loader, *search; /* NULL: none */
 	const char *needs[4];
 	struct made_segment segments[4]; /* none: one that is all of it */
@@ -123,10 +124,12 @@ static inline void put_made(struct buf *tar, const struct made *m, struct shape 
 	size_t n = m->size * CHUNK;
 	auto_free uint8_t *p = xcalloc(n, 1);
 	world_fill(p, n, (uint32_t)tar->n);
-	if (m->text)
-		memcpy(p, m->text, strlen(m->text));
-	else if (!m->no_elf)
+	if (m->text) {
+		memset(p, '\n', n);
+		memcpy(p, m->text, m->text_len ? m->text_len : strlen(m->text));
+	} else if (!m->no_elf) {
 		made_elf(m, s, p);
+	}
 	put_member(tar, '0', m->path + 1, p, n);
 }
 

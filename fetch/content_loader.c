@@ -88,6 +88,7 @@ static void object_free(struct loader *l, struct object *o)
 	modules_forget(l, o);
 	library_user_fini(&o->user);
 	python_imports_fini(&o->imports);
+	js_imports_fini(&o->names);
 	free(o);
 }
 
@@ -295,7 +296,7 @@ static struct object *object_add(struct content *c, uint32_t row, enum head head
 	o->reason = reason;
 	o->size = inode.size;
 	o->until_ms = now_ms() + OBJECT_MS;
-	o->source = PYTHON_NO_ROW;
+	o->source = NO_ROW;
 	library_user_init(&o->user, row, dir);
 	if (head == HEAD_WANTED && o->size <= WHOLE_MAX)
 		object_wish(o, 0, o->size);
@@ -325,12 +326,14 @@ static struct object *expected_add(struct content *c, uint32_t row, struct buf *
 	return o;
 }
 
-struct object *object_module(struct content *c, uint32_t row)
+struct object *object_module(struct content *c, uint32_t row, uint32_t dir, enum language language)
 {
 	struct loader *l = c->loader;
 	if (!seen_step(l, row, UNSEEN, MODULE_AWAITED))
 		return NULL;
 	struct object *o = object_add(c, row, HEAD_WANTED, MODULE, NULL);
+	o->source = dir;
+	o->language = language;
 	modules_made(l, o);
 	return o;
 }
@@ -343,7 +346,7 @@ void object_named(struct content *c, const struct object *by, uint32_t row, stru
 			(void)expected_add(c, row, dir);
 	} else if (by->reason == MODULE) {
 		if (modules_have_room(l))
-			(void)object_module(c, row);
+			(void)object_module(c, row, NO_ROW, NO_LANGUAGE);
 	} else if (l->n_objects < OBJECTS_MAX && n_ahead(l) < AHEAD_MAX &&
 		   seen_step(l, row, UNSEEN, AWAITED)) {
 		atomic_fetch_add_explicit(&l->made, 1, memory_order_relaxed);

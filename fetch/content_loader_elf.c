@@ -14,15 +14,15 @@
 
 /* --- scripts --- */
 
-/* A program that a script names; whether it is a Python. */
-static bool program_add(struct content *c, const struct object *o, struct bytes search,
-			struct bytes name)
+/* A program that a script names; which language's it is. */
+static enum language program_add(struct content *c, const struct object *o, struct bytes search,
+				 struct bytes name)
 {
 	static const struct bytes nowhere;
 	auto_buf struct buf path = {0};
 	uint32_t row;
 	if (!program_find(c->image->tree, search, nowhere, name, &row, &path))
-		return false;
+		return NO_LANGUAGE;
 	object_named(c, o, row, NULL);
 	return modules_begin(c, buf_bytes(&path));
 }
@@ -33,11 +33,12 @@ bool script_begin(struct content *c, struct object *o, struct bytes head)
 	struct script script;
 	if (!program_script(head, &script))
 		return false;
-	bool is_python = program_add(c, o, nowhere, script.interpreter);
-	is_python |= program_add(c, o, expect_search(c), script.program);
+	enum language of_first = program_add(c, o, nowhere, script.interpreter);
+	enum language of_second = program_add(c, o, expect_search(c), script.program);
+	enum language language = of_first != NO_LANGUAGE ? of_first : of_second;
 	o->stage = AT_END;
-	if (is_python)
-		modules_script(c, o);
+	if (language != NO_LANGUAGE)
+		modules_script(c, o, language);
 	return true;
 }
 
@@ -77,12 +78,20 @@ bool elf_begin(struct content *c, struct object *o, struct bytes head)
 {
 	if (elf_parse(head, o->size, &o->elf))
 		return false;
-	if (o->source != PYTHON_NO_ROW && index_dir_path(c->image->tree, o->source, &o->user.dir))
+	if (o->source != NO_ROW && index_dir_path(c->image->tree, o->source, &o->user.dir))
 		buf_fini(&o->user.dir);
 	wish_segments(o);
 	o->stage = AT_LOADER;
 	object_ask_wishes(c, o);
 	return true;
+}
+
+/* A program that nobody has named: what it will run is known by its name. */
+static void look_at_name(struct content *c, const struct object *o)
+{
+	auto_buf struct buf path = {0};
+	if (!modules_are_known(c) && modules_path(c, o->row, &path))
+		(void)modules_begin(c, buf_bytes(&path));
 }
 
 enum go elf_step_loader(struct content *c, struct object *o)
@@ -91,6 +100,8 @@ enum go elf_step_loader(struct content *c, struct object *o)
 	size_t len = 0, n = min_of(o->elf.loader.len, (uint64_t)sizeof(path));
 	enum go came = n ? need_text(c, o, o->elf.loader.off, n, path, &len) : GO_ON;
 	if (came == GO_ON) {
+		if (n && o->reason == REACHED)
+			look_at_name(c, o);
 		library_add(c, o, path, len);
 		o->stage = o->elf.dynamic.len ? AT_DYNAMIC : AT_END;
 	}

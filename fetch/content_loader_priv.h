@@ -1,6 +1,7 @@
 /*
  * content_loader_priv - the objects of content_loader.c, for those who know what they are: programs
- * and libraries (content_loader_elf.c), Python's modules (content_loader_python.c)
+ * and libraries (content_loader_elf.c), modules (content_loader_modules.c) of Python
+ * (content_loader_python.c) and Node.js (content_loader_node.c)
  */
 #ifndef IMGFS_FETCH_CONTENT_LOADER_PRIV_H
 #define IMGFS_FETCH_CONTENT_LOADER_PRIV_H
@@ -9,18 +10,21 @@
 
 #include "fetch/log.h"
 #include "index/elf.h"
+#include "index/js_imports.h"
 #include "index/library.h"
 #include "index/python.h"
 
 #define WHOLE_MAX   (12u << 20) /* files up to this size are fetched whole, */
 #define SEGMENT_MAX (4u << 20)	/* of others so much of a segment */
 
+#define NO_ROW UINT32_MAX
+
 /* Why an object is there; what it names is there for the same reason, but for modules. */
 enum reason {
 	REACHED,  /* a reader came to it */
 	NAMED,	  /* one that a reader came to names it */
 	EXPECTED, /* a container is, or what that names; it says nothing about guesses */
-	MODULE,	  /* a module of Python that is imported, or what that names */
+	MODULE,	  /* a module that is imported, or what that names */
 };
 
 /* In this order; each needs what is named to be in the store. */
@@ -48,6 +52,12 @@ enum go {
 	GO_END,	 /* nothing more will come of this object */
 };
 
+enum language {
+	NO_LANGUAGE,
+	PYTHON,
+	NODE,
+};
+
 struct object {
 	TAILQ_ENTRY(object) in_list;
 	uint32_t row;
@@ -66,16 +76,20 @@ struct object {
 	struct elf_dynamic dynamic;
 	struct library_user user; /* who looks for its libraries, and where */
 	/* modules */
+	enum language language;
 	bool is_coming;	 /* counted as such */
-	uint32_t source; /* the directory of its source; PYTHON_NO_ROW: not known */
+	bool is_package; /* a package.json: it says which file the module is */
+	uint32_t source; /* the directory of its source; NO_ROW: not known */
 	struct python_imports imports;
+	struct js_imports names;
 	size_t import_at;
 };
 TAILQ_HEAD(object_list, object);
 
 /* The feeder's. */
 struct modules {
-	bool known; /* which Python it is */
+	bool has_python; /* it is known which one */
+	bool has_node;
 	struct python python;
 	uint64_t names_passed; /* to find out where modules lie */
 	unsigned n_objects;
@@ -130,9 +144,9 @@ void object_wish(struct object *o, uint64_t off, uint64_t len);
 void object_ask_wishes(struct content *c, struct object *o);
 /* object_named - an object names a file, which lies in this directory (taken; NULL: not known). */
 void object_named(struct content *c, const struct object *by, uint32_t row, struct buf *dir);
-/* object_module - a module is imported; the caller has seen that there is room for it. NULL: it was
- * come to before. */
-struct object *object_module(struct content *c, uint32_t row);
+/* object_module - a module is imported, whose source lies in this directory; the caller has seen
+ * that there is room for it. NULL: it was come to before. */
+struct object *object_module(struct content *c, uint32_t row, uint32_t dir, enum language language);
 
 /* --- content_loader_elf.c --- */
 
@@ -145,16 +159,23 @@ enum go elf_step_dynamic(struct content *c, struct object *o);
 enum go elf_step_search(struct content *c, struct object *o);
 enum go elf_step_name(struct content *c, struct object *o);
 
-/* --- content_loader_python.c --- */
+/* --- content_loader_modules.c --- */
 
-/* modules_begin - a program at this path is started. Whether it is a Python: then it is known from
- * now on where modules lie, and those that are always imported are objects. */
-bool modules_begin(struct content *c, struct bytes program);
+/* modules_begin - a program at this path is started. If it runs modules, it is known from now on
+ * where they lie, and those that are imported in any case are objects. */
+enum language modules_begin(struct content *c, struct bytes program);
+/* modules_are_known - nothing can be learned from a program any more. */
+bool modules_are_known(const struct content *c);
+/* modules_path - one of the paths of a row, into an empty buffer; false: there is none, or too many
+ * names were looked at for such paths. */
+bool modules_path(struct content *c, uint32_t row, struct buf *path);
+/* modules_dir - the row of a directory, or NO_ROW. */
+uint32_t modules_dir(const struct content *c, struct bytes path);
 /* modules_expected - a file at this path, whose object is new, is named by who starts a container.
  */
 void modules_expected(struct content *c, struct object *o, struct bytes path);
-/* modules_script - the object is a script that Python runs. */
-void modules_script(struct content *c, struct object *o);
+/* modules_script - the object is a script of a language. */
+void modules_script(struct content *c, struct object *o, enum language language);
 /* modules_look - an object is neither a program nor a script: if it is a module, it goes on as
  * that. */
 void modules_look(struct content *c, struct object *o, struct bytes head);
@@ -169,5 +190,23 @@ void modules_taken_back(struct loader *l, const struct object *o);
 /* modules_forget - an object ends; modules_drop - all will, and may begin again. */
 void modules_forget(struct loader *l, struct object *o);
 void modules_drop(struct loader *l);
+
+/* --- content_loader_python.c, content_loader_node.c --- */
+
+/* python_begin, node_begin - which Python it is was found out just now, or that there is a Node.
+ * @expected  a container was, and its words say what is imported */
+void python_begin(struct content *c, bool expected);
+void node_begin(struct content *c);
+/* node_import_scope - Node reads the nearest package.json of what it starts with. */
+void node_import_scope(struct content *c, uint32_t dir);
+/* python_look_through, node_look_through - find what a module imports in its bytes. */
+void python_look_through(struct object *o, struct bytes file);
+void node_look_through(struct object *o, struct bytes file);
+/* python_import, node_import - make objects of the next IMPORTS_AT_ONCE names that a module
+ * imports, whose source lies in this directory, from *at on, as long as there is room; true: that
+ * is all. In a hostile tree a name can cost milliseconds. */
+#define IMPORTS_AT_ONCE 16
+bool python_import(struct content *c, const struct python_imports *list, size_t *at, uint32_t dir);
+bool node_import(struct content *c, const struct js_imports *list, size_t *at, uint32_t dir);
 
 #endif

@@ -3,6 +3,8 @@
 #include "index/file_at.h"
 #include "index/index_priv.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -61,7 +63,7 @@ static void add_dir(struct python *py, uint32_t dir)
 
 void python_search_first(const struct index *tree, struct python *py, struct bytes path)
 {
-	uint32_t dir = dir_at(tree, 0, path);
+	uint32_t dir = path.n && path.p[0] == '/' ? dir_at(tree, 0, path) : PYTHON_NO_ROW;
 	if (dir == PYTHON_NO_ROW || py->n_dirs == PYTHON_DIRS_MAX)
 		return;
 	memmove(py->dirs + 1, py->dirs, py->n_dirs * sizeof(*py->dirs));
@@ -69,55 +71,58 @@ void python_search_first(const struct index *tree, struct python *py, struct byt
 	py->n_dirs++;
 }
 
-/* "python3.11", also with letters behind it as in python3.13t; 0: it is no such name. */
-static unsigned minor_of(struct bytes name)
+/* "python3.11", or "python3.13t", which has no global lock and modules of its own. False: it is no
+ * such name. */
+static bool take_version(struct bytes name, struct python *py)
 {
 	static const char start[] = "python3.";
 	size_t at = strlen(start);
 	unsigned minor = 0;
 	if (name.n <= at || memcmp(name.p, start, at) != 0)
-		return 0;
-	for (; at < name.n && name.p[at] >= '0' && name.p[at] <= '9' && minor < MINOR_MAX; at++)
+		return false;
+	for (; at < name.n && isdigit(name.p[at]) && minor <= MINOR_MAX; at++)
 		minor = minor * 10 + (name.p[at] - '0');
-	return minor >= MINOR_MIN && minor <= MINOR_MAX ? minor : 0;
+	bool is_free = at + 1 == name.n && name.p[at] == 't';
+	if (minor < MINOR_MIN || minor > MINOR_MAX || at + is_free != name.n)
+		return false;
+	py->minor = minor;
+	snprintf(py->version, sizeof(py->version), "3.%u%s", minor, is_free ? "t" : "");
+	snprintf(py->compiled, sizeof(py->compiled), ".cpython-3%u.pyc", minor);
+	snprintf(py->tag, sizeof(py->tag), ".cpython-3%u%s-", minor, is_free ? "t" : "");
+	return true;
+}
+
+/* BEFORE, the version, AFTER, from the prefix on. */
+static uint32_t dir_below(const struct index *tree, const struct python *py, uint32_t prefix,
+			  const char *before, const char *after)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "%s%s%s", before, py->version, after);
+	return prefix == PYTHON_NO_ROW ? prefix : dir_at(tree, prefix, BYTES_STR(path));
 }
 
 /* The directories of one prefix. */
-static void add_prefix(const struct index *tree, struct python *py, struct bytes prefix)
+static void add_prefix(const struct index *tree, struct python *py, uint32_t prefix)
 {
-	static const struct {
-		const char *before, *after;
-	} below[] = {
-		{"lib/python3.", ""},
-		{"lib/python3.", "/lib-dynload"},
-		{"lib/python3.", "/site-packages"},
-		{"local/lib/python3.", "/dist-packages"},
-	};
-	uint32_t root = dir_at(tree, 0, prefix);
-	if (root == PYTHON_NO_ROW)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(below); i++) {
-		char path[64];
-		snprintf(path, sizeof(path), "%s%u%s", below[i].before, py->minor, below[i].after);
-		add_dir(py, dir_at(tree, root, BYTES_STR(path)));
-	}
-	add_dir(py, dir_at(tree, root, BYTES_STR("lib/python3/dist-packages")));
+	static const char lib[] = "lib/python";
+	add_dir(py, dir_below(tree, py, prefix, lib, ""));
+	add_dir(py, dir_below(tree, py, prefix, lib, "/lib-dynload"));
+	add_dir(py, dir_below(tree, py, prefix, lib, "/site-packages"));
+	add_dir(py, dir_below(tree, py, prefix, "local/lib/python", "/dist-packages"));
+	if (prefix != PYTHON_NO_ROW)
+		add_dir(py, dir_at(tree, prefix, BYTES_STR("lib/python3/dist-packages")));
 }
 
 /* How the extension modules of this version end is seen at those that come with Python. */
-static void find_tag(const struct index *tree, struct python *py, struct bytes prefix)
+static void find_tag(const struct index *tree, struct python *py, uint32_t prefix)
 {
-	char path[64], tag[24];
-	snprintf(path, sizeof(path), "lib/python3.%u/lib-dynload", py->minor);
-	snprintf(tag, sizeof(tag), ".cpython-3%u", py->minor);
-	uint32_t root = dir_at(tree, 0, prefix);
-	uint32_t dir = root == PYTHON_NO_ROW ? root : dir_at(tree, root, BYTES_STR(path));
+	uint32_t dir = dir_below(tree, py, prefix, "lib/python", "/lib-dynload");
 	if (dir == PYTHON_NO_ROW)
 		return;
 	for (uint32_t i = 0; i < index_dir_count(tree, dir) && !py->tagged.n; i++) {
 		struct dir_entry entry;
 		index_dir_entry(tree, dir, i, &entry);
-		const uint8_t *at = memmem(entry.name.p, entry.name.n, tag, strlen(tag));
+		const uint8_t *at = memmem(entry.name.p, entry.name.n, py->tag, strlen(py->tag));
 		if (at)
 			py->tagged = (struct bytes){at, entry.name.n - (size_t)(at - entry.name.p)};
 	}
@@ -125,9 +130,8 @@ static void find_tag(const struct index *tree, struct python *py, struct bytes p
 
 /* --- which Python --- */
 
-static bool begin(const struct index *tree, struct bytes prefix, struct python *py)
+static bool begin(const struct index *tree, uint32_t prefix, struct python *py)
 {
-	snprintf(py->compiled, sizeof(py->compiled), ".cpython-3%u.pyc", py->minor);
 	add_prefix(tree, py, prefix);
 	find_tag(tree, py, prefix);
 	if (py->n_dirs == 0)
@@ -164,18 +168,37 @@ static bool next_hop(const struct index *tree, struct buf *path)
 	return buf_append(path, target.p, target.n) == 0;
 }
 
-/* If there is only one in the prefix, or the highest. */
-static unsigned minor_in(const struct index *tree, struct bytes prefix)
+static uint32_t parent_row(const struct index *tree, uint32_t dir)
 {
-	unsigned found = 0;
-	uint32_t root = dir_at(tree, 0, prefix);
-	uint32_t dir = root == PYTHON_NO_ROW ? root : dir_at(tree, root, BYTES_STR("lib"));
+	struct inode inode;
+	index_inode(tree, dir, &inode);
+	return inode.parent;
+}
+
+/* PREFIX of PREFIX/bin/python; links on the way to it are followed. */
+static uint32_t prefix_of(const struct index *tree, struct bytes program)
+{
+	struct bytes parent = path_parent(program);
+	uint32_t dir = dir_at(tree, 0, parent);
+	return dir == PYTHON_NO_ROW ? dir : parent_row(tree, dir);
+}
+
+/* By what is there besides a program that does not say it: the highest, with the global lock if
+ * there are both. */
+static bool version_in(const struct index *tree, uint32_t prefix, struct python *py)
+{
+	struct python other = {0};
+	uint32_t dir = prefix == PYTHON_NO_ROW ? prefix : dir_at(tree, prefix, BYTES_STR("lib"));
 	for (uint32_t i = 0; dir != PYTHON_NO_ROW && i < index_dir_count(tree, dir); i++) {
 		struct dir_entry entry;
 		index_dir_entry(tree, dir, i, &entry);
-		found = max_of(found, minor_of(entry.name));
+		if (entry.type != DT_DIR || !take_version(entry.name, &other))
+			continue;
+		bool is_usual = strlen(other.version) < strlen(py->version);
+		if (other.minor > py->minor || (other.minor == py->minor && is_usual))
+			*py = other;
 	}
-	return found;
+	return py->minor != 0;
 }
 
 bool python_is_one(struct bytes program)
@@ -189,19 +212,23 @@ bool python_is_one(struct bytes program)
  * looked for in both: in those of the installation first. */
 bool python_find(const struct index *tree, struct bytes program, struct python *out)
 {
+	static const struct bytes nowhere;
 	auto_buf struct buf path = {.limit = FORMAT_TARGET_MAX};
+	uint32_t row;
 	*out = (struct python){0};
-	if (!python_is_one(program) || buf_append(&path, program.p, program.n))
+	if (!python_is_one(program) || !file_at(tree, nowhere, program, &row) ||
+	    buf_append(&path, program.p, program.n))
 		return false;
 	for (unsigned i = 0; i < HOPS_MAX && next_hop(tree, &path); i++)
 		;
-	struct bytes prefix = path_parent(path_parent(buf_bytes(&path)));
-	out->minor = minor_of(path_last(buf_bytes(&path)));
-	if (!out->minor)
-		out->minor = minor_in(tree, prefix);
-	if (!out->minor || !begin(tree, prefix, out))
+	uint32_t prefix = prefix_of(tree, buf_bytes(&path));
+	struct bytes name = path_last(buf_bytes(&path));
+	bool says_no_version = bytes_equal_str(name, "python") || bytes_equal_str(name, "python3");
+	if (!take_version(name, out) && !(says_no_version && version_in(tree, prefix, out)))
 		return false;
-	add_prefix(tree, out, path_parent(path_parent(program)));
+	if (!begin(tree, prefix, out))
+		return false;
+	add_prefix(tree, out, prefix_of(tree, program));
 	return true;
 }
 
@@ -210,9 +237,8 @@ bool python_of_module(const struct index *tree, struct bytes path, struct python
 	*out = (struct python){0};
 	for (struct bytes dir = path; dir.n; dir = path_parent(dir)) {
 		struct bytes lib = path_parent(dir);
-		out->minor = bytes_equal_str(path_last(lib), "lib") ? minor_of(path_last(dir)) : 0;
-		if (out->minor)
-			return begin(tree, path_parent(lib), out);
+		if (bytes_equal_str(path_last(lib), "lib") && take_version(path_last(dir), out))
+			return begin(tree, dir_at(tree, 0, path_parent(lib)), out);
 	}
 	return false;
 }
@@ -351,11 +377,8 @@ static uint32_t resolve_part(const struct index *tree, struct python *py, uint32
 
 static uint32_t up(const struct index *tree, uint32_t dir, unsigned levels)
 {
-	struct inode inode;
-	for (; levels && dir; levels--) {
-		index_inode(tree, dir, &inode);
-		dir = inode.parent;
-	}
+	for (; levels && dir; levels--)
+		dir = parent_row(tree, dir);
 	return dir;
 }
 
@@ -363,10 +386,12 @@ unsigned python_resolve(const struct index *tree, struct python *py, uint32_t di
 			const struct python_import *import, struct python_module *out)
 {
 	struct bytes whole = import->name;
-	uint32_t from = import->level ? up(tree, dir, import->level - 1) : PYTHON_NO_ROW;
-	uint32_t at = from;
 	unsigned n = 0;
 	size_t begin_of = 0;
+	if (import->level && dir == PYTHON_NO_ROW)
+		return 0;
+	uint32_t from = import->level ? up(tree, dir, import->level - 1) : PYTHON_NO_ROW;
+	uint32_t at = from;
 	for (unsigned i = 0; i < PYTHON_PARTS_MAX && begin_of < whole.n; i++) {
 		const uint8_t *dot = memchr(whole.p + begin_of, '.', whole.n - begin_of);
 		size_t end = dot ? (size_t)(dot - whole.p) : whole.n;
@@ -374,7 +399,7 @@ unsigned python_resolve(const struct index *tree, struct python *py, uint32_t di
 		struct bytes part = {whole.p + begin_of, end - begin_of};
 		uint64_t key;
 		struct python_name *slot = name_slot(py, from, so_far, &key);
-		if (!slot)
+		if (!slot || part.n == 0)
 			return n;
 		if (!slot->key) {
 			struct python_module found = {PYTHON_NO_ROW, PYTHON_NO_ROW};

@@ -20,7 +20,9 @@ struct python {
 	unsigned minor;			/* it is 3.minor */
 	uint32_t dirs[PYTHON_DIRS_MAX]; /* rows of directories, in the order of search */
 	unsigned n_dirs;
+	char version[8];     /* "3.11", "3.13t" */
 	char compiled[24];   /* what the name of a compiled module ends in */
+	char tag[24];	     /* what that of an extension module for this version has in it */
 	struct bytes tagged; /* that of an extension module for this version; borrowed from the
 				tree; empty: not known */
 	struct python_names *names; /* looked for before */
@@ -28,7 +30,8 @@ struct python {
 
 /*
  * python_find - the Python that a program is
- * @program  absolute; a name that does not begin with "python" is none
+ * @program  absolute; its name, or that of the file that it is a link to, must be "python",
+ *           "python3" (then the highest version beside it is meant), or one with a version
  * False: there is none, or its modules are not where they usually are. Cost: a few lookups, and a
  * pass over the names in PREFIX/lib and lib-dynload.
  */
@@ -41,8 +44,8 @@ bool python_is_one(struct bytes program);
 /* python_forget - names that were looked for are looked for again. */
 void python_forget(struct python *py);
 
-/* python_search_first - have modules looked for in this directory before all others; one that is
- * not there, or does not fit in any more, is left out. */
+/* python_search_first - have modules looked for in this directory (absolute) before all others;
+ * one that is not there, or does not fit in any more, is left out. */
 void python_search_first(const struct index *tree, struct python *py, struct bytes dir);
 
 /* A file that is read because of a name. */
@@ -53,7 +56,8 @@ struct python_module {
 
 /*
  * python_resolve - the files that an import reads: of a.b.c those of a, a.b and a.b.c
- * @dir  of the module that imports (struct python_module); of no account for level 0
+ * @dir  of the module that imports (struct python_module); of no account for level 0;
+ * PYTHON_NO_ROW: it lies nowhere, and only level 0 leads anywhere
  * @out  room for PYTHON_PARTS_MAX
  * Returns how many: each only the first time that the name is looked for. After 24,576 names
  * nothing is found any more. Cost: for a new name four lookups in each directory at most.

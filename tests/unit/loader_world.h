@@ -250,6 +250,22 @@ static inline void check_stored(struct world *w, struct content *c, struct expec
 	free(take(&e->of));
 }
 
+/* Exactly these files come, and nobody has waited for one. Ends the content. */
+static inline void check_come(struct world *w, struct content **c, const char *const *paths)
+{
+	struct expectation e;
+	expect_nothing(w, &e);
+	for (; *paths; paths++)
+		expect_whole(w, &e, *paths);
+	check_stored(w, *c, &e);
+	assert_int_equal(stats_of(*c).misses, 0);
+	content_free(c);
+	world_empty_store(w);
+}
+
+#define COME(w, c, ...) check_come(w, &(c), (const char *const[]){__VA_ARGS__, NULL})
+#define WORDS(...)	((char **)(const char *[]){__VA_ARGS__, NULL})
+
 static inline bool has_any(struct world *w, struct content *c, const char *path)
 {
 	struct inode inode;

@@ -30,22 +30,6 @@ static struct world *world(void)
 	return loader_world(files, ARRAY_LEN(files), wide);
 }
 
-/* Exactly these files come, and what every container reads. Ends the content. */
-static void check_come(struct world *w, struct content **c, const char *const *paths)
-{
-	struct expectation e;
-	expect_nothing(w, &e);
-	for (; *paths; paths++)
-		expect_whole(w, &e, *paths);
-	check_stored(w, *c, &e);
-	assert_int_equal(stats_of(*c).misses, 0);
-	content_free(c);
-	world_empty_store(w);
-}
-
-#define COME(w, c, ...) check_come(w, &(c), (const char *const[]){__VA_ARGS__, NULL})
-#define WORDS(...)	((char **)(const char *[]){__VA_ARGS__, NULL})
-
 static void who_starts_it_says_what(void **state)
 {
 	(void)state;

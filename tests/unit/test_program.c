@@ -1,8 +1,10 @@
 /*
- * test_program - which file a program's name leads to, and what a script's first line names
+ * test_program - which file a program's name leads to, under which path, and what a script's first
+ * line names
  */
 #include "index/program.h"
 
+#include "index/file_at.h"
 #include "tests/unit/layer_text.h"
 
 #include <setjmp.h>
@@ -37,7 +39,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* @want: the path of what is found; NULL: nothing. */
+/* @want: the path under which it is found, links not resolved; NULL: nothing. */
 static void check(void **state, const char *search, const char *cwd, const char *name,
 		  const char *want)
 {
@@ -49,6 +51,7 @@ static void check(void **state, const char *search, const char *cwd, const char 
 	if (found != (want != NULL))
 		print_error("%s in '%s', from '%s'\n", name, search, cwd);
 	assert_int_equal(found, want != NULL);
+	assert_true(bytes_equal_str(buf_bytes(&path), want ? want : ""));
 	if (!want)
 		return;
 	assert_int_equal(index_path(t->ix, BYTES_STR(want), true, &wanted), 0);
@@ -61,10 +64,11 @@ static void by_its_name(void **state)
 	check(state, path, "/", "sh", "/usr/bin/sh");
 	check(state, "/bin:/usr/bin", "/", "sh", "/bin/sh");
 	check(state, path, "/", "tool", "/usr/bin/tool"); /* the first is a directory */
-	check(state, path, "/", "python3", "/usr/bin/python3.11");
+	check(state, path, "/", "python3", "/usr/bin/python3");
 	check(state, path, "/", "loop", NULL);
 	check(state, path, "/app", "start", NULL); /* empty directories are not this one */
 	check(state, "::/gone::/bin:", "/app", "sh", "/bin/sh");
+	check(state, "/bin/", "/", "sh", "/bin//sh");
 	check(state, "", "/", "sh", NULL);
 	check(state, "usr/bin", "/", "sh", NULL);
 	check(state, path, "/", "", NULL);
@@ -73,9 +77,9 @@ static void by_its_name(void **state)
 static void by_its_path(void **state)
 {
 	check(state, "/bin", "/app", "/usr/bin/sh", "/usr/bin/sh");
-	check(state, "/bin", "/app", "./start", "/app/start");
+	check(state, "/bin", "/app", "./start", "/app/./start");
 	check(state, "/bin", "/app", "lib/run", "/app/lib/run");
-	check(state, "/bin", "/", "app/../bin/sh", "/bin/sh");
+	check(state, "/bin", "/", "app/../bin/sh", "//app/../bin/sh");
 	check(state, "/bin", "", "lib/run", NULL);
 	check(state, "/bin", "/app", "/gone/sh", NULL);
 }
@@ -89,6 +93,51 @@ static void not_beyond_32_directories(void **state)
 	const char *all = (char *)search.p;
 	check(state, all, "/", "sh", NULL);
 	check(state, all + strlen("/gone:"), "/", "sh", "/bin/sh");
+}
+
+/* ---- paths ---- */
+
+static void paths_are_joined(void **state)
+{
+	auto_buf struct buf path = {0};
+	auto_buf struct buf bounded = {.limit = 8};
+	(void)state;
+	assert_true(path_join(BYTES_STR("/usr"), BYTES_STR("bin/sh"), &path));
+	assert_true(bytes_equal_str(buf_bytes(&path), "/usr/bin/sh"));
+	assert_true(path_join(BYTES_STR(""), BYTES_STR("-old"), &path));
+	assert_true(bytes_equal_str(buf_bytes(&path), "/usr/bin/sh-old"));
+	assert_true(path_join(BYTES_STR("/usr"), BYTES_STR("bin"), &bounded));
+	assert_true(bytes_equal_str(buf_bytes(&bounded), "/usr/bin"));
+	bounded.n = 0;
+	assert_false(path_join(BYTES_STR("/usr"), BYTES_STR("sbin"), &bounded));
+	bounded.n = 0;
+	assert_false(path_join(BYTES_STR("/usr/bin"), BYTES_STR(""), &bounded));
+	bounded.n = 0;
+	assert_false(path_join(BYTES_STR(""), BYTES_STR("/usr/sbin"), &bounded));
+}
+
+static void paths_are_parted(void **state)
+{
+	static const struct {
+		const char *path, *parent, *last;
+	} paths[] = {
+		{"/usr/bin/sh", "/usr/bin", "sh"},
+		{"/usr//bin///sh", "/usr//bin", "sh"},
+		{"/usr/bin/", "/usr/bin", ""},
+		{"/sh", "", "sh"},
+		{"bin/sh", "bin", "sh"},
+		{"sh", "", "sh"},
+		{"/a/..", "/a", ".."},
+		{"///", "", ""},
+		{"/", "", ""},
+		{"", "", ""},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		struct bytes path = BYTES_STR(paths[i].path);
+		assert_true(bytes_equal_str(path_parent(path), paths[i].parent));
+		assert_true(bytes_equal_str(path_last(path), paths[i].last));
+	}
 }
 
 /* ---- scripts ---- */
@@ -154,6 +203,8 @@ int main(void)
 		cmocka_unit_test(by_its_name),
 		cmocka_unit_test(by_its_path),
 		cmocka_unit_test(not_beyond_32_directories),
+		cmocka_unit_test(paths_are_joined),
+		cmocka_unit_test(paths_are_parted),
 		cmocka_unit_test(what_a_script_names),
 		cmocka_unit_test(what_is_no_script),
 	};

@@ -3,6 +3,7 @@
  */
 #include "index/row_path.h"
 
+#include "index/format.h"
 #include "tests/unit/layer_text.h"
 
 #include <setjmp.h>
@@ -67,11 +68,58 @@ static void one_row_asked_for_twice(void **state)
 	index_close(&ix);
 }
 
+static void check_dir(const struct index *ix, const char *path)
+{
+	auto_buf struct buf found = {0};
+	uint32_t row;
+	assert_int_equal(index_path(ix, BYTES_STR(path), false, &row), 0);
+	assert_int_equal(index_dir_path(ix, row, &found), 0);
+	assert_true(bytes_equal_str(buf_bytes(&found), path));
+}
+
+static void one_directory(void **state)
+{
+	auto_buf struct buf file = {0};
+	struct index *ix = NULL;
+	(void)state;
+	assert_int_equal(index_of_text(text, &file, NULL), 0);
+	assert_int_equal(index_open_bytes(buf_bytes(&file), &ix, NULL), 0);
+	check_dir(ix, "/");
+	check_dir(ix, "/a");
+	check_dir(ix, "/a/b");
+	check_dir(ix, "/a/b/c");
+	check_dir(ix, "/\xff\x80");
+	check_dir(ix, "/y");
+	index_close(&ix);
+}
+
+static void the_deepest_directory(void **state)
+{
+	auto_buf struct buf tar = {0}, file = {0};
+	auto_free char *path = xcalloc(2 * FORMAT_DEPTH_MAX + 1, 1);
+	struct index *ix = NULL;
+	(void)state;
+	for (unsigned i = 0; i < FORMAT_DEPTH_MAX; i++)
+		memcpy(path + 2 * (size_t)i, "/d", 2);
+	put_pax1(&tar, "path", path + 1);
+	put_head(&tar, tar_head('5', "d"));
+	put_end(&tar);
+	assert_int_equal(index_of_tar(&tar, &file, NULL), 0);
+	assert_int_equal(index_open_bytes(buf_bytes(&file), &ix, NULL), 0);
+	assert_int_equal(index_info(ix)->n_dirs, FORMAT_DEPTH_MAX + 1);
+	check_dir(ix, path);
+	path[2 * FORMAT_DEPTH_MAX - 2] = 0;
+	check_dir(ix, path);
+	index_close(&ix);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_row),
 		cmocka_unit_test(one_row_asked_for_twice),
+		cmocka_unit_test(one_directory),
+		cmocka_unit_test(the_deepest_directory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -345,7 +345,7 @@ void object_named(struct content *c, const struct object *by, uint32_t row, stru
 		if (seen_step(l, row, UNSEEN, BEGUN))
 			(void)expected_add(c, row, dir);
 	} else if (by->reason == MODULE) {
-		if (modules_have_room(l))
+		if (modules_have_room(c))
 			(void)object_module(c, row, NO_ROW, NO_LANGUAGE);
 	} else if (l->n_objects < OBJECTS_MAX && n_ahead(l) < AHEAD_MAX &&
 		   seen_step(l, row, UNSEEN, AWAITED)) {

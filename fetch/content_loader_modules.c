@@ -36,8 +36,9 @@ static uint64_t counted_bytes(uint64_t size)
 	return min_of(size, (uint64_t)WHOLE_MAX);
 }
 
-bool modules_have_room(const struct loader *l)
+bool modules_have_room(const struct content *c)
 {
+	const struct loader *l = c->loader;
 	uint32_t read = atomic_load_explicit(&l->modules_used, memory_order_relaxed);
 	uint32_t made = atomic_load_explicit(&l->modules_made, memory_order_relaxed);
 	uint64_t bytes_read = atomic_load_explicit(&l->module_bytes_used, memory_order_relaxed);
@@ -45,7 +46,7 @@ bool modules_have_room(const struct loader *l)
 	unsigned begun = read > 0;
 	return made - min_of(made, read) < ahead[begun].files &&
 	       bytes_made - min_of(bytes_made, bytes_read) < ahead[begun].bytes &&
-	       l->modules.n_coming < COMING_MAX;
+	       l->modules.n_coming < COMING_MAX && !replay_runs(c);
 }
 
 void modules_made(struct loader *l, struct object *o)
@@ -244,7 +245,7 @@ enum go modules_step_imports(struct content *c, struct object *o)
 	const struct modules *m = &c->loader->modules;
 	bool done = o->language == PYTHON ? python_import(c, &o->imports, &o->import_at, o->source)
 					  : node_import(c, &o->names, &o->import_at, o->source);
-	if (!done && modules_have_room(c->loader))
+	if (!done && modules_have_room(c))
 		return GO_ON;
 	if (!done && m->n_objects < OBJECTS_MAX)
 		return GO_WAIT;

@@ -77,7 +77,7 @@ static void import_one(struct content *c, uint32_t dir, struct bytes name)
 bool node_import(struct content *c, const struct js_imports *list, size_t *at, uint32_t dir)
 {
 	struct bytes name;
-	for (unsigned i = 0; i < IMPORTS_AT_ONCE && modules_have_room(c->loader); i++) {
+	for (unsigned i = 0; i < IMPORTS_AT_ONCE && modules_have_room(c); i++) {
 		if (!js_imports_next(list, at, &name))
 			return true;
 		import_one(c, dir, name);

@@ -181,8 +181,9 @@ void modules_script(struct content *c, struct object *o, enum language language)
 void modules_look(struct content *c, struct object *o, struct bytes head);
 enum go modules_step_module(struct content *c, struct object *o);
 enum go modules_step_imports(struct content *c, struct object *o);
-/* modules_have_room - whether one more may be fetched: not too far ahead of the reader. */
-bool modules_have_room(const struct loader *l);
+/* modules_have_room - whether one more may be fetched: not too far ahead of the reader, nor while a
+ * profile is replayed, which knows better. */
+bool modules_have_room(const struct content *c);
 /* What becomes of guesses: made, then read, or taken back. */
 void modules_made(struct loader *l, struct object *o);
 void modules_read(struct content *c, uint32_t row);

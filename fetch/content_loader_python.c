@@ -27,7 +27,7 @@ bool python_import(struct content *c, const struct python_imports *list, size_t 
 	struct modules *m = &c->loader->modules;
 	struct python_module found[PYTHON_PARTS_MAX];
 	struct python_import import;
-	for (unsigned i = 0; i < IMPORTS_AT_ONCE && modules_have_room(c->loader); i++) {
+	for (unsigned i = 0; i < IMPORTS_AT_ONCE && modules_have_room(c); i++) {
 		if (!python_imports_next(list, at, &import))
 			return true;
 		unsigned n = python_resolve(c->image->tree, &m->python, dir, &import, found);

@@ -21,6 +21,7 @@
 	64u /* objects in objects; CPython's own limit is 2,000, its compiler makes few            \
 	     */
 #define ITEMS_MAX 65536u /* of the outermost constants and names */
+#define LOOKS_MAX 65536u /* names; many imports can take all of one large tuple */
 #define NO_OFF	  UINT32_MAX
 
 /* --- versions --- */
@@ -314,9 +315,10 @@ struct code {
 	struct marshal m;
 	struct bytes instructions;
 	struct offsets consts, names; /* where each begins */
+	unsigned left;		      /* names that may still be looked at */
 };
 
-static bool take_tuple(struct marshal *m, struct offsets *out)
+static bool take_items(struct marshal *m, struct offsets *out)
 {
 	uint32_t type, n;
 	if (!take_type(m, &type) ||
@@ -330,6 +332,20 @@ static bool take_tuple(struct marshal *m, struct offsets *out)
 			return false;
 	}
 	return n <= ITEMS_MAX;
+}
+
+/* One that is shared with something before it is walked over again, where it stands. */
+static bool take_tuple(struct marshal *m, struct offsets *out)
+{
+	uint32_t type, number;
+	if (m->at == m->b.n || (m->b.p[m->at] & 0x7f) != 'r')
+		return take_items(m, out);
+	if (!take_type(m, &type) || !take_u32(m, &number) || number >= m->n_shared)
+		return false;
+	struct marshal other = {.b = m->b, .at = m->shared[number], .version = m->version};
+	bool fits = take_items(&other, out);
+	free(other.shared);
+	return fits;
 }
 
 static bool take_code(struct code *c)
@@ -370,7 +386,7 @@ static void load(struct loaded *l, uint32_t off, uint32_t number)
 }
 
 /* What is taken of a module, each of which may be a module, too. False: the list has ended. */
-static bool add_taken(const struct code *c, uint32_t off, unsigned level, struct bytes of,
+static bool add_taken(struct code *c, uint32_t off, unsigned level, struct bytes of,
 		      struct python_imports *list)
 {
 	uint32_t type, n;
@@ -383,18 +399,19 @@ static bool add_taken(const struct code *c, uint32_t off, unsigned level, struct
 		struct bytes name;
 		if (!look_text(&l, &name) || bytes_equal_str(name, "*"))
 			return true;
-		if (!python_imports_add(list, level, of, name))
+		if (c->left-- == 0 || !python_imports_add(list, level, of, name))
 			return false;
 	}
 	return true;
 }
 
-static bool add_import(const struct code *c, const struct loaded *l, uint32_t name,
+static bool add_import(struct code *c, const struct loaded *l, uint32_t name,
 		       struct python_imports *list)
 {
 	uint32_t level = l->level.number;
 	struct bytes of = name_at(c, name);
-	if (l->level.off != NO_OFF && !look_number(&c->m, l->level.off, &level))
+	bool is_known = l->level.off == NO_OFF || look_number(&c->m, l->level.off, &level);
+	if (!is_known || (level == 0 && of.n == 0))
 		return true;
 	return python_imports_add(list, level, of, (struct bytes){0}) &&
 	       add_taken(c, l->taken.off, level, of, list);
@@ -406,7 +423,7 @@ static size_t jump_target(const struct version *v, size_t next, uint32_t arg)
 	return v->relative ? next + v->jump_cache + to : to;
 }
 
-static void find_imports(const struct code *c, struct python_imports *list)
+static void find_imports(struct code *c, struct python_imports *list)
 {
 	const struct version *v = c->m.version;
 	struct loaded l = {.taken = {.off = NO_OFF}};
@@ -439,7 +456,7 @@ static void find_imports(const struct code *c, struct python_imports *list)
 
 void python_imports_of_code(struct bytes file, struct python_imports *list)
 {
-	struct code c = {.m = {.b = file, .version = version_of(file)}};
+	struct code c = {.m = {.b = file, .version = version_of(file)}, .left = LOOKS_MAX};
 	if (c.m.version && file.n < NO_OFF && take_code(&c))
 		find_imports(&c, list);
 	free(c.m.shared);

@@ -14,14 +14,14 @@ bool python_imports_add(struct python_imports *list, unsigned level, struct byte
 			struct bytes name)
 {
 	uint8_t record[2 + PYTHON_NAME_MAX];
-	size_t n = 2;
+	size_t n = 2, dot = of.n && name.n;
 	if (level > LEVEL_MAX || of.n > PYTHON_NAME_MAX || name.n > PYTHON_NAME_MAX ||
-	    of.n + name.n + 1 > PYTHON_NAME_MAX)
-		return false;
+	    of.n + dot + name.n > PYTHON_NAME_MAX)
+		return true;
 	if (of.n)
 		memcpy(record + n, of.p, of.n);
 	n += of.n;
-	if (of.n && name.n)
+	if (dot)
 		record[n++] = '.';
 	if (name.n)
 		memcpy(record + n, name.p, name.n);

@@ -4,7 +4,8 @@
  * What runs at the import of a module is its code outside of functions. The names in it are known
  * without running anything: from a compiled module (.pyc of CPython 3.6 to 3.14) or from its
  * source. For looking ahead: what stands under a condition counts, except under TYPE_CHECKING,
- * which is false at run time; a module that is imported by a name that is made up is not found.
+ * which is false at run time; a module that is imported by a name that is made up is not found,
+ * nor, in source, one whose import does not begin its line.
  *
  * Pure functions over bytes that came from an image: nothing in them is trusted, and what does not
  * make sense ends the list.
@@ -32,7 +33,8 @@ void python_imports_fini(struct python_imports *list);
  * python_imports_add - one more
  * @of    the module that is imported, dotted
  * @name  what is taken from it, which may be a module or not; empty: nothing
- * False: it does not fit, or memory has ended.
+ * A name that is too long, or of a level above 255, is left out. False: the list is full, or memory
+ * has ended.
  */
 bool python_imports_add(struct python_imports *list, unsigned level, struct bytes of,
 			struct bytes name);

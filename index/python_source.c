@@ -33,6 +33,12 @@ static void skip_comment(struct source *s)
 	s->at = end ? (size_t)(end - s->b.p) : s->b.n;
 }
 
+/* A character, with what a backslash takes its meaning from. */
+static size_t len_at(const struct source *s)
+{
+	return is_at(s, "\\\r\n") ? 3 : peek(s) == '\\' ? 2 : 1;
+}
+
 /* From its first quote; one that is not closed ends with its line, or with the text. */
 static void skip_string(struct source *s)
 {
@@ -42,7 +48,7 @@ static void skip_string(struct source *s)
 		quotes[1] = 0;
 	s->at += strlen(quotes);
 	while (s->at < s->b.n && !is_at(s, quotes) && (is_long || peek(s) != '\n'))
-		s->at += peek(s) == '\\' ? 2 : 1;
+		s->at += len_at(s);
 	s->at = min_of(s->at, s->b.n);
 	if (is_at(s, quotes))
 		s->at += strlen(quotes);
@@ -62,7 +68,7 @@ static void skip_line(struct source *s)
 			skip_string(s);
 			continue;
 		}
-		s->at = min_of(s->at + (c == '\\' ? 2 : 1), s->b.n);
+		s->at = min_of(s->at + len_at(s), s->b.n);
 		if (c == '(' || c == '[' || c == '{')
 			depth++;
 		else if (depth && (c == ')' || c == ']' || c == '}'))
@@ -77,7 +83,7 @@ static unsigned skip_indent(struct source *s)
 {
 	unsigned indent = 0;
 	for (; peek(s) == ' ' || peek(s) == '\t' || peek(s) == '\f'; s->at++)
-		indent += peek(s) == '\t' ? 8 - indent % 8 : 1;
+		indent = peek(s) == '\f' ? 0 : indent + (peek(s) == '\t' ? 8 - indent % 8 : 1);
 	return indent;
 }
 
@@ -105,13 +111,20 @@ static struct bytes take_dotted(struct source *s)
 	size_t from = s->at;
 	while (is_name(peek(s)) || (peek(s) == '.' && s->at > from))
 		s->at++;
-	return (struct bytes){s->b.p + from, s->at - from};
+	size_t to = s->at;
+	while (to > from && s->b.p[to - 1] == '.')
+		to--;
+	return (struct bytes){s->b.p + from, to - from};
 }
 
 static bool take_word(struct source *s, const char *word)
 {
 	struct source at = *s;
-	if (!bytes_equal_str(take_dotted(&at), word))
+	skip_space(&at);
+	if (!is_at(&at, word))
+		return false;
+	at.at += strlen(word);
+	if (is_name(peek(&at)))
 		return false;
 	*s = at;
 	return true;
@@ -156,7 +169,7 @@ static bool add_from(struct source *s, struct python_imports *list)
 			return true;
 	}
 	return python_imports_add(list, level, of, (struct bytes){0}) &&
-	       add_list(s, level, of, list);
+	       (take_mark(s, '*') || add_list(s, level, of, list));
 }
 
 /* The statements of a line; s is somewhere in it afterwards. */
@@ -178,12 +191,13 @@ static bool add_line(struct source *s, struct python_imports *list)
 static bool is_skipped_block(const struct source *s)
 {
 	struct source at = *s;
-	if (!take_word(&at, "if"))
+	if (!take_word(&at, "if") && !take_word(&at, "elif"))
 		return take_word(&at, "def") || take_word(&at, "class") || take_word(&at, "async");
 	struct bytes name = take_dotted(&at);
 	static const char word[] = "TYPE_CHECKING";
 	size_t n = strlen(word);
-	return name.n >= n && memcmp(name.p + name.n - n, word, n) == 0 && take_mark(&at, ':');
+	return name.n >= n && memcmp(name.p + name.n - n, word, n) == 0 &&
+	       (name.n == n || name.p[name.n - n - 1] == '.') && take_mark(&at, ':');
 }
 
 void python_imports_of_source(struct bytes text, struct python_imports *list)

@@ -36,7 +36,7 @@
 /* Many are fetched a good while before they are read: not at the cost of who waits for something.
  */
 static const struct start start_module = {
-	.priority = PRIORITY_PROFILE, .queue_max = 16, .fetches = true};
+	.priority = PRIORITY_PROFILE, .queue_max = QUEUE_MAX, .fetches = true};
 static const struct start start_other = {
 	.priority = PRIORITY_READAHEAD, .queue_max = QUEUE_MAX, .fetches = true};
 

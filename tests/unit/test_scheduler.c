@@ -365,6 +365,29 @@ static void background_leaves_workers(void **state)
 	recorder_free(&r);
 }
 
+/* Two batches that nobody waits for, unless they are so small that they do not fill the line. */
+static void small_ones_go_beside(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t bytes;
+		unsigned n;
+	} cases[] = {{0, 2}, {204800, 2}, {204801, 3}, {307201, 4}, {UINT64_MAX, 6}};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct recorder *r = recorder_new(12);
+		scheduler_allow_beside(r->s, cases[i].bytes);
+		set_hold(r, true);
+		for (unsigned k = 0; k < 10; k++)
+			add(r, k, 0, k * 10, k % 2 ? PRIORITY_PROFILE : PRIORITY_FILL);
+		wait_jobs(r, cases[i].n);
+		usleep(20000);
+		wait_jobs(r, cases[i].n);
+		set_hold(r, false);
+		wait_jobs(r, 10);
+		recorder_free(&r);
+	}
+}
+
 static void no_more_workers_than_asked(void **state)
 {
 	(void)state;
@@ -493,6 +516,7 @@ int main(void)
 		cmocka_unit_test(the_less_urgent_ride_behind),
 		cmocka_unit_test(promotion_overtakes),
 		cmocka_unit_test(background_leaves_workers),
+		cmocka_unit_test(small_ones_go_beside),
 		cmocka_unit_test(no_more_workers_than_asked),
 		cmocka_unit_test(delays_are_kept),
 		cmocka_unit_test(ticks_when_asked),

@@ -11,6 +11,7 @@
 #include "fetch/content_priv.h"
 
 #include "index/file_at.h"
+#include "index/path.h"
 #include "index/program.h"
 
 #include <string.h>
@@ -45,14 +46,15 @@ struct bytes expect_search(const struct content *c)
 
 char *expect_dir(const struct content *c)
 {
-	const char *dir = c->expected_cwd ? c->expected_cwd : c->image->config.working_dir;
+	const char *given = atomic_load(&c->expected_cwd);
+	const char *dir = given ? given : c->image->config.working_dir;
 	return xasprintf("/%s", dir ? dir : "");
 }
 
 size_t expect_words(const struct content *c, const char *words[EXPECT_WORDS_MAX])
 {
 	const struct image_config *config = &c->image->config;
-	char *const *given = c->expected_words;
+	char *const *given = atomic_load(&c->expected_words);
 	char *const *lists[] = {given ? given : config->entrypoint, given ? NULL : config->cmd};
 	size_t n = 0;
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
@@ -93,8 +95,8 @@ void content_expect(struct content *c, char *const *words, const char *cwd)
 	    atomic_load_explicit(&c->expected, memory_order_relaxed) ||
 	    atomic_exchange_explicit(&c->expected, true, memory_order_relaxed))
 		return;
-	c->expected_words = words;
-	c->expected_cwd = cwd;
+	atomic_store(&c->expected_words, words);
+	atomic_store(&c->expected_cwd, cwd);
 	/* What is here under another layer need not be fetched: the loader waits for that look. */
 	if (share_pending(c))
 		content_queue_work(c, 0, SHARE_LOAD_GROUP);

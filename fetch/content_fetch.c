@@ -146,9 +146,9 @@ static void try_again(struct content *c, struct flight *f, int64_t delay_ms)
 /* What nobody has asked for does not insist. */
 static void warming_failed(struct content *c, const struct flight *f)
 {
-	if (f->began_as == PRIORITY_READAHEAD)
+	if (f->began_as == PRIORITY_READAHEAD || f->began_as == PRIORITY_PROFILE)
 		loader_failed(c);
-	else if (f->began_as == PRIORITY_PROFILE)
+	if (f->began_as == PRIORITY_PROFILE)
 		replay_stop(c);
 	else if (f->began_as == PRIORITY_FILL)
 		fill_pause(c);

@@ -18,12 +18,11 @@
  */
 #include "fetch/content_loader_priv.h"
 
-#include "index/file_at.h"
+#include "index/path.h"
 
 #include <string.h>
 
-#define OBJECTS_MAX  256 /* modules apart */
-#define OBJECT_MS    10000
+#define OBJECTS_MAX  256  /* modules apart */
 #define PAUSE_MS     5000 /* after a source has failed */
 #define QUEUE_MAX    64	  /* jobs waiting */
 #define JUDGED_AFTER 16	  /* libraries */
@@ -92,19 +91,23 @@ static void object_free(struct loader *l, struct object *o)
 	free(o);
 }
 
-/* A reader that comes to them later makes new ones. */
+/* Its bytes have not come: a reader that comes to it later makes a new one. */
+static void object_give_up(struct loader *l, struct object *o)
+{
+	if (seen_step(l, o->row, AWAITED, UNSEEN))
+		atomic_fetch_sub_explicit(&l->made, 1, memory_order_relaxed);
+	if (seen_step(l, o->row, MODULE_AWAITED, UNSEEN))
+		modules_taken_back(l, o);
+	(void)seen_step(l, o->row, BEGUN, UNSEEN);
+	object_free(l, o);
+}
+
 static void drop_objects(struct loader *l)
 {
 	struct object *o;
 	modules_drop(l);
-	while ((o = TAILQ_FIRST(&l->objects)) != NULL) {
-		if (seen_step(l, o->row, AWAITED, UNSEEN))
-			atomic_fetch_sub_explicit(&l->made, 1, memory_order_relaxed);
-		if (seen_step(l, o->row, MODULE_AWAITED, UNSEEN))
-			modules_taken_back(l, o);
-		(void)seen_step(l, o->row, BEGUN, UNSEEN);
-		object_free(l, o);
-	}
+	while ((o = TAILQ_FIRST(&l->objects)) != NULL)
+		object_give_up(l, o);
 }
 
 void loader_free(struct loader **lp)
@@ -207,16 +210,18 @@ static bool peek_run(struct content *c, uint32_t number, uint64_t at, size_t n, 
 		chunk_table_get(slot_table(slot), chunk, &row);
 		uint32_t off = (uint32_t)(at - row.stream_off);
 		uint32_t len = (uint32_t)min_of((uint64_t)(row.stream_len - off), (uint64_t)n);
-		if (chunk_store_read(slot->chunks, chunk, off, len, p))
+		if (p ? chunk_store_read(slot->chunks, chunk, off, len, p) != 0
+		      : !chunk_store_has(slot->chunks, chunk))
 			return false;
 		at += len;
-		p += len;
+		if (p)
+			p += len;
 		n -= len;
 	}
 	return true;
 }
 
-/* The bytes [off, off + n) of the file, if all of them are in the store. */
+/* The bytes [off, off + n) of the file, if all of them are in the store; p NULL: are they? */
 static bool peek(struct content *c, uint32_t row, uint64_t off, size_t n, void *p)
 {
 	uint8_t *to = p;
@@ -226,11 +231,13 @@ static bool peek(struct content *c, uint32_t row, uint64_t off, size_t n, void *
 		struct extent run;
 		index_extent(c->image->tree, row, off, &run);
 		size_t len = min_of(run.len, (uint64_t)n);
-		if (run.hole)
+		if (run.hole && to)
 			memset(to, 0, len);
-		else if (!peek_run(c, c->slot_of_layer[run.layer], run.stream_off, len, to))
+		else if (!run.hole &&
+			 !peek_run(c, c->slot_of_layer[run.layer], run.stream_off, len, to))
 			return false;
-		to += len;
+		if (to)
+			to += len;
 		off += len;
 		n -= len;
 	}
@@ -326,15 +333,23 @@ static struct object *expected_add(struct content *c, uint32_t row, struct buf *
 	return o;
 }
 
-struct object *object_module(struct content *c, uint32_t row, uint32_t dir, enum language language)
+static struct object *object_add_module(struct content *c, uint32_t row, struct buf *dir)
 {
 	struct loader *l = c->loader;
 	if (!seen_step(l, row, UNSEEN, MODULE_AWAITED))
 		return NULL;
-	struct object *o = object_add(c, row, HEAD_WANTED, MODULE, NULL);
+	struct object *o = object_add(c, row, HEAD_WANTED, MODULE, dir);
+	modules_made(l, o);
+	return o;
+}
+
+struct object *object_module(struct content *c, uint32_t row, uint32_t dir, enum language language)
+{
+	struct object *o = object_add_module(c, row, NULL);
+	if (!o)
+		return NULL;
 	o->source = dir;
 	o->language = language;
-	modules_made(l, o);
 	return o;
 }
 
@@ -346,7 +361,7 @@ void object_named(struct content *c, const struct object *by, uint32_t row, stru
 			(void)expected_add(c, row, dir);
 	} else if (by->reason == MODULE) {
 		if (modules_have_room(c))
-			(void)object_module(c, row, NO_ROW, NO_LANGUAGE);
+			(void)object_add_module(c, row, dir);
 	} else if (l->n_objects < OBJECTS_MAX && n_ahead(l) < AHEAD_MAX &&
 		   seen_step(l, row, UNSEEN, AWAITED)) {
 		atomic_fetch_add_explicit(&l->made, 1, memory_order_relaxed);
@@ -385,7 +400,11 @@ static enum go step_head(struct content *c, struct object *o)
 	if (came != GO_ON)
 		return came;
 	o->stage = AT_END;
-	if (!elf_begin(c, o, head) && !script_begin(c, o, head))
+	if (elf_begin(c, o, head))
+		return GO_ON;
+	if (o->language == NO_LANGUAGE) /* else it is a module, whatever its first line says */
+		script_begin(c, o, head);
+	if (o->stage == AT_END)
 		modules_look(c, o, head);
 	return GO_ON;
 }
@@ -421,7 +440,8 @@ static bool object_go_on(struct content *c, struct object *o)
 static void expected_news(struct content *c, struct news *news)
 {
 	auto_buf struct buf path = news->path, dir = {0};
-	struct bytes at = path_parent(buf_bytes(&path));
+	struct bytes parent = path_parent(buf_bytes(&path));
+	struct bytes at = parent.n ? parent : BYTES_STR("/");
 	struct object *o = NULL;
 	if (buf_append(&dir, at.p, at.n) == 0)
 		o = expected_add(c, news->row, &dir);
@@ -460,8 +480,10 @@ static void feed(struct content *c)
 		bool goes_on = object_go_on(c, o);
 		l->place = NULL;
 		struct object *next = TAILQ_NEXT(o, in_list); /* after: it may have added some */
-		if (!goes_on)
+		if (!goes_on && (o->stage == AT_END || is_wanted(c, o)))
 			object_free(l, o);
+		else if (!goes_on)
+			object_give_up(l, o);
 		o = next;
 	}
 	/* Not before: a batch that ends meanwhile may bring what was missing a moment ago, and has

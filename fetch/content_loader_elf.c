@@ -27,19 +27,17 @@ static enum language program_add(struct content *c, const struct object *o, stru
 	return modules_begin(c, buf_bytes(&path));
 }
 
-bool script_begin(struct content *c, struct object *o, struct bytes head)
+void script_begin(struct content *c, struct object *o, struct bytes head)
 {
 	static const struct bytes nowhere;
 	struct script script;
 	if (!program_script(head, &script))
-		return false;
+		return;
 	enum language of_first = program_add(c, o, nowhere, script.interpreter);
 	enum language of_second = program_add(c, o, expect_search(c), script.program);
 	enum language language = of_first != NO_LANGUAGE ? of_first : of_second;
-	o->stage = AT_END;
 	if (language != NO_LANGUAGE)
 		modules_script(c, o, language);
-	return true;
 }
 
 /* --- programs and libraries --- */
@@ -78,20 +76,14 @@ bool elf_begin(struct content *c, struct object *o, struct bytes head)
 {
 	if (elf_parse(head, o->size, &o->elf))
 		return false;
-	if (o->source != NO_ROW && index_dir_path(c->image->tree, o->source, &o->user.dir))
+	modules_have_come(c->loader, o);
+	if (o->source != NO_ROW && o->user.dir.n == 0 &&
+	    index_dir_path(c->image->tree, o->source, &o->user.dir))
 		buf_fini(&o->user.dir);
 	wish_segments(o);
 	o->stage = AT_LOADER;
 	object_ask_wishes(c, o);
 	return true;
-}
-
-/* A program that nobody has named: what it will run is known by its name. */
-static void look_at_name(struct content *c, const struct object *o)
-{
-	auto_buf struct buf path = {0};
-	if (!modules_are_known(c) && modules_path(c, o->row, &path))
-		(void)modules_begin(c, buf_bytes(&path));
 }
 
 enum go elf_step_loader(struct content *c, struct object *o)
@@ -101,7 +93,7 @@ enum go elf_step_loader(struct content *c, struct object *o)
 	enum go came = n ? need_text(c, o, o->elf.loader.off, n, path, &len) : GO_ON;
 	if (came == GO_ON) {
 		if (n && o->reason == REACHED)
-			look_at_name(c, o);
+			modules_reached(c, o->row);
 		library_add(c, o, path, len);
 		o->stage = o->elf.dynamic.len ? AT_DYNAMIC : AT_END;
 	}

@@ -12,15 +12,16 @@
  */
 #include "fetch/content_loader_priv.h"
 
-#include "index/file_at.h"
 #include "index/node.h"
+#include "index/path.h"
+#include "index/program.h"
 #include "index/row_path.h"
 
 #include <string.h>
 
 #define MODULE_MAX     (4u << 20) /* larger ones are not looked through */
 #define COMING_MAX     128	  /* objects of which nothing is known yet */
-#define OBJECTS_MAX    1024	  /* then what they import is left to the reader */
+#define MODULES_MAX    1024	  /* objects; then what they import is left to the reader */
 #define NAMES_PASS_MAX (4u << 20) /* names of a tree looked at, to find out where modules lie */
 
 /* How far ahead of the reader modules are fetched, before it has come to any, and then. */
@@ -46,7 +47,8 @@ bool modules_have_room(const struct content *c)
 	unsigned begun = read > 0;
 	return made - min_of(made, read) < ahead[begun].files &&
 	       bytes_made - min_of(bytes_made, bytes_read) < ahead[begun].bytes &&
-	       l->modules.n_coming < COMING_MAX && !replay_runs(c);
+	       l->modules.n_coming < COMING_MAX && l->modules.n_objects < MODULES_MAX &&
+	       !atomic_load_explicit(&c->stopping, memory_order_relaxed);
 }
 
 void modules_made(struct loader *l, struct object *o)
@@ -75,7 +77,7 @@ void modules_taken_back(struct loader *l, const struct object *o)
 				  memory_order_relaxed);
 }
 
-static void has_come(struct loader *l, struct object *o)
+void modules_have_come(struct loader *l, struct object *o)
 {
 	l->modules.n_coming -= o->is_coming;
 	o->is_coming = false;
@@ -83,7 +85,7 @@ static void has_come(struct loader *l, struct object *o)
 
 void modules_forget(struct loader *l, struct object *o)
 {
-	has_come(l, o);
+	modules_have_come(l, o);
 	l->modules.n_objects -= o->reason == MODULE;
 }
 
@@ -94,15 +96,6 @@ void modules_drop(struct loader *l)
 }
 
 /* --- how a program is started --- */
-
-/* A program's path, if nobody has named it: a pass over all names, as long as that is cheap. */
-bool modules_path(struct content *c, uint32_t row, struct buf *path)
-{
-	struct modules *m = &c->loader->modules;
-	m->names_passed += index_info(c->image->tree)->n_dirents;
-	return m->names_passed <= NAMES_PASS_MAX &&
-	       index_row_paths(c->image->tree, &row, 1, path) == 0;
-}
 
 enum language modules_begin(struct content *c, struct bytes program)
 {
@@ -119,9 +112,18 @@ enum language modules_begin(struct content *c, struct bytes program)
 	return NODE;
 }
 
-bool modules_are_known(const struct content *c)
+void modules_reached(struct content *c, uint32_t row)
 {
-	return c->loader->modules.has_python && c->loader->modules.has_node;
+	static const char *const names[] = {"python3", "python", "node", "nodejs"};
+	static const struct bytes nowhere;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		auto_buf struct buf path = {0};
+		uint32_t found;
+		if (program_find(c->image->tree, expect_search(c), nowhere, BYTES_STR(names[i]),
+				 &found, &path) &&
+		    found == row)
+			(void)modules_begin(c, buf_bytes(&path));
+	}
 }
 
 /* --- which files are modules --- */
@@ -150,14 +152,26 @@ static enum language language_of(const struct content *c, struct bytes path)
 	return NO_LANGUAGE;
 }
 
+/* One of the paths of a file, and its directory; false: there is none, or it would cost too much to
+ * find out. */
+static bool find_path(struct content *c, uint32_t row, struct buf *path, struct bytes *dir)
+{
+	struct modules *m = &c->loader->modules;
+	m->names_passed += index_info(c->image->tree)->n_dirents;
+	if (m->names_passed > NAMES_PASS_MAX || index_row_paths(c->image->tree, &row, 1, path) ||
+	    path->n == 0)
+		return false;
+	struct bytes parent = path_parent(buf_bytes(path));
+	*dir = parent.n ? parent : BYTES_STR("/");
+	return true;
+}
+
 /* The object is what a program of this language begins with. */
 static void begin_script(struct content *c, struct object *o, enum language language)
 {
 	auto_buf struct buf path = {0};
 	struct bytes dir = buf_bytes(&o->user.dir);
-	if (dir.n == 0 && modules_path(c, o->row, &path))
-		dir = path_parent(buf_bytes(&path));
-	if (dir.n == 0)
+	if (dir.n == 0 && !find_path(c, o->row, &path, &dir))
 		return;
 	if (language == PYTHON)
 		python_search_first(c->image->tree, &c->loader->modules.python, dir);
@@ -187,15 +201,25 @@ static void find_out(struct content *c, struct object *o, bool is_code)
 {
 	struct modules *m = &c->loader->modules;
 	auto_buf struct buf path = {0};
-	if (!modules_path(c, o->row, &path))
+	struct bytes dir;
+	if (!find_path(c, o->row, &path, &dir))
 		return;
-	struct bytes dir = path_parent(buf_bytes(&path));
 	if (is_code && bytes_equal_str(path_last(dir), "__pycache__"))
 		dir = path_parent(dir);
 	if (is_code && !m->has_python && python_of_module(c->image->tree, dir, &m->python))
 		python_begin(c, false);
 	o->language = language_of(c, buf_bytes(&path));
 	o->source = modules_dir(c, dir);
+}
+
+/* Worth a look at where it lies. */
+static bool may_import(struct bytes head)
+{
+	static const char *const words[] = {"import", "require"};
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (memmem(head.p, head.n, words[i], strlen(words[i])))
+			return true;
+	return false;
 }
 
 void modules_look(struct content *c, struct object *o, struct bytes head)
@@ -206,7 +230,8 @@ void modules_look(struct content *c, struct object *o, struct bytes head)
 	bool is_text = !is_code && !memchr(head.p, 0, head.n);
 	if (o->size > MODULE_MAX || (!is_code && !is_text))
 		return;
-	if (o->source == NO_ROW && (is_code || m->has_python || m->has_node))
+	if (o->source == NO_ROW &&
+	    (is_code || ((m->has_python || m->has_node) && may_import(head))))
 		find_out(c, o, is_code);
 	bool is_other = is_code && (o->language != PYTHON || minor != m->python.minor);
 	if (o->source != NO_ROW && o->language != NO_LANGUAGE && !is_other)
@@ -218,9 +243,12 @@ void modules_look(struct content *c, struct object *o, struct bytes head)
 static enum go need_whole(struct content *c, struct object *o, struct buf *out)
 {
 	size_t n = (size_t)o->size;
+	enum go came = need(c, o, 0, n, NULL);
+	if (came != GO_ON)
+		return came;
 	if (buf_reserve(out, n))
 		return GO_END;
-	enum go came = need(c, o, 0, n, out->p);
+	came = need(c, o, 0, n, out->p);
 	out->n = came == GO_ON ? n : 0;
 	return came;
 }
@@ -231,7 +259,7 @@ enum go modules_step_module(struct content *c, struct object *o)
 	enum go came = need_whole(c, o, &file);
 	if (came != GO_ON)
 		return came;
-	has_come(c->loader, o);
+	modules_have_come(c->loader, o);
 	o->stage = AT_IMPORTS;
 	if (o->language == PYTHON)
 		python_look_through(o, buf_bytes(&file));
@@ -240,15 +268,17 @@ enum go modules_step_module(struct content *c, struct object *o)
 	return GO_ON;
 }
 
+/* Nobody knows when there will be room again: what waits for that does not grow old. */
 enum go modules_step_imports(struct content *c, struct object *o)
 {
-	const struct modules *m = &c->loader->modules;
 	bool done = o->language == PYTHON ? python_import(c, &o->imports, &o->import_at, o->source)
 					  : node_import(c, &o->names, &o->import_at, o->source);
 	if (!done && modules_have_room(c))
 		return GO_ON;
-	if (!done && m->n_objects < OBJECTS_MAX)
+	if (!done && c->loader->modules.n_objects < MODULES_MAX) {
+		o->until_ms = now_ms() + OBJECT_MS;
 		return GO_WAIT;
+	}
 	o->stage = AT_END;
 	return GO_ON;
 }

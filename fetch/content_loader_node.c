@@ -77,9 +77,14 @@ static void import_one(struct content *c, uint32_t dir, struct bytes name)
 bool node_import(struct content *c, const struct js_imports *list, size_t *at, uint32_t dir)
 {
 	struct bytes name;
-	for (unsigned i = 0; i < IMPORTS_AT_ONCE && modules_have_room(c); i++) {
+	for (unsigned i = 0; i < IMPORTS_AT_ONCE; i++) {
+		size_t before = *at;
 		if (!js_imports_next(list, at, &name))
 			return true;
+		if (!modules_have_room(c)) {
+			*at = before;
+			return false;
+		}
 		import_one(c, dir, name);
 	}
 	return false;
@@ -92,12 +97,16 @@ void node_import_scope(struct content *c, uint32_t dir)
 	const struct index *tree = c->image->tree;
 	struct node_module found;
 	struct inode inode;
-	for (; !node_resolve(tree, dir, BYTES_STR("./package.json"), &found); dir = inode.parent) {
-		if (dir == 0)
+	for (unsigned level = 0; level < NODE_LEVELS_MAX; level++) {
+		if (node_resolve(tree, dir, BYTES_STR("./package.json"), &found)) {
+			(void)object_module(c, found.row, found.dir, NO_LANGUAGE);
 			return;
+		}
 		index_inode(tree, dir, &inode);
+		if (dir == inode.parent)
+			return;
+		dir = inode.parent;
 	}
-	(void)object_module(c, found.row, found.dir, NO_LANGUAGE);
 }
 
 static bool takes_module(const char *word)

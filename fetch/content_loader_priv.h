@@ -15,6 +15,7 @@
 #include "index/python.h"
 
 #define WHOLE_MAX   (12u << 20) /* files up to this size are fetched whole, */
+#define OBJECT_MS   10000	/* then what has not come of an object is given up */
 #define SEGMENT_MAX (4u << 20)	/* of others so much of a segment */
 
 #define NO_ROW UINT32_MAX
@@ -134,7 +135,8 @@ struct loader {
 /* --- content_loader.c --- */
 
 /* need - the bytes [off, off + n) of the object's file, if they are in the store; else they are
- * asked for, once. need_text - text that ends with NUL, at most n bytes; *len 0: there is none. */
+ * asked for, once. p NULL: only whether they are. need_text - text that ends with NUL, at most n
+ * bytes; *len 0: there is none. */
 enum go need(struct content *c, struct object *o, uint64_t off, size_t n, void *p);
 enum go need_text(struct content *c, struct object *o, uint64_t off, size_t n, char *p,
 		  size_t *len);
@@ -144,16 +146,17 @@ void object_wish(struct object *o, uint64_t off, uint64_t len);
 void object_ask_wishes(struct content *c, struct object *o);
 /* object_named - an object names a file, which lies in this directory (taken; NULL: not known). */
 void object_named(struct content *c, const struct object *by, uint32_t row, struct buf *dir);
-/* object_module - a module is imported, whose source lies in this directory; the caller has seen
- * that there is room for it. NULL: it was come to before. */
+/* object_module - a module is imported, whose source lies in this directory; that there is room for
+ * more than a few is for the caller to see. NULL: it was come to before. */
 struct object *object_module(struct content *c, uint32_t row, uint32_t dir, enum language language);
 
 /* --- content_loader_elf.c --- */
 
-/* elf_begin, script_begin - of an object's first bytes: the object goes on as that. False: it is
- * none. */
+/* elf_begin - of an object's first bytes: the object goes on as a program or a library; false: it
+ * is none. script_begin - what they name, if they are those of a script, becomes an object, and if
+ * it runs modules, the object goes on as one. */
 bool elf_begin(struct content *c, struct object *o, struct bytes head);
-bool script_begin(struct content *c, struct object *o, struct bytes head);
+void script_begin(struct content *c, struct object *o, struct bytes head);
 enum go elf_step_loader(struct content *c, struct object *o);
 enum go elf_step_dynamic(struct content *c, struct object *o);
 enum go elf_step_search(struct content *c, struct object *o);
@@ -164,11 +167,10 @@ enum go elf_step_name(struct content *c, struct object *o);
 /* modules_begin - a program at this path is started. If it runs modules, it is known from now on
  * where they lie, and those that are imported in any case are objects. */
 enum language modules_begin(struct content *c, struct bytes program);
-/* modules_are_known - nothing can be learned from a program any more. */
-bool modules_are_known(const struct content *c);
-/* modules_path - one of the paths of a row, into an empty buffer; false: there is none, or too many
- * names were looked at for such paths. */
-bool modules_path(struct content *c, uint32_t row, struct buf *path);
+/* modules_reached - a reader came to this program: the same, if it is one by its name. */
+void modules_reached(struct content *c, uint32_t row);
+/* modules_have_come - what an object says of others is known. */
+void modules_have_come(struct loader *l, struct object *o);
 /* modules_dir - the row of a directory, or NO_ROW. */
 uint32_t modules_dir(const struct content *c, struct bytes path);
 /* modules_expected - a file at this path, whose object is new, is named by who starts a container.
@@ -181,8 +183,8 @@ void modules_script(struct content *c, struct object *o, enum language language)
 void modules_look(struct content *c, struct object *o, struct bytes head);
 enum go modules_step_module(struct content *c, struct object *o);
 enum go modules_step_imports(struct content *c, struct object *o);
-/* modules_have_room - whether one more may be fetched: not too far ahead of the reader, nor while a
- * profile is replayed, which knows better. */
+/* modules_have_room - whether one more may be fetched: not too far ahead of the reader, nor at the
+ * end of the mount. */
 bool modules_have_room(const struct content *c);
 /* What becomes of guesses: made, then read, or taken back. */
 void modules_made(struct loader *l, struct object *o);
@@ -195,8 +197,8 @@ void modules_drop(struct loader *l);
 /* --- content_loader_python.c, content_loader_node.c --- */
 
 /* python_begin, node_begin - which Python it is was found out just now, or that there is a Node.
- * @expected  a container was, and its words say what is imported */
-void python_begin(struct content *c, bool expected);
+ * @started  a program of it is, and the words that a container starts with say what it imports */
+void python_begin(struct content *c, bool started);
 void node_begin(struct content *c);
 /* node_import_scope - Node reads the nearest package.json of what it starts with. */
 void node_import_scope(struct content *c, uint32_t dir);
@@ -205,7 +207,7 @@ void python_look_through(struct object *o, struct bytes file);
 void node_look_through(struct object *o, struct bytes file);
 /* python_import, node_import - make objects of the next IMPORTS_AT_ONCE names that a module
  * imports, whose source lies in this directory, from *at on, as long as there is room; true: that
- * is all. In a hostile tree a name can cost milliseconds. */
+ * is all. In a hostile tree a name can cost half a second. */
 #define IMPORTS_AT_ONCE 16
 bool python_import(struct content *c, const struct python_imports *list, size_t *at, uint32_t dir);
 bool node_import(struct content *c, const struct js_imports *list, size_t *at, uint32_t dir);

@@ -27,9 +27,14 @@ bool python_import(struct content *c, const struct python_imports *list, size_t 
 	struct modules *m = &c->loader->modules;
 	struct python_module found[PYTHON_PARTS_MAX];
 	struct python_import import;
-	for (unsigned i = 0; i < IMPORTS_AT_ONCE && modules_have_room(c); i++) {
+	for (unsigned i = 0; i < IMPORTS_AT_ONCE; i++) {
+		size_t before = *at;
 		if (!python_imports_next(list, at, &import))
 			return true;
+		if (!modules_have_room(c)) {
+			*at = before;
+			return false;
+		}
 		unsigned n = python_resolve(c->image->tree, &m->python, dir, &import, found);
 		for (unsigned k = 0; k < n; k++)
 			(void)object_module(c, found[k].row, found[k].dir, PYTHON);
@@ -40,10 +45,10 @@ bool python_import(struct content *c, const struct python_imports *list, size_t 
 /* --- how a Python is started --- */
 
 /* Directories with ':' between them, as in PYTHONPATH: the last one first, since each is put before
- * all others. */
+ * all others. Of very many those at the beginning are left out. */
 static void search_first(struct content *c, struct bytes dirs)
 {
-	while (dirs.n) {
+	for (unsigned i = 0; dirs.n && i < PYTHON_DIRS_MAX; i++) {
 		const uint8_t *colon = memrchr(dirs.p, ':', dirs.n);
 		size_t at = colon ? (size_t)(colon - dirs.p) + 1 : 0;
 		python_search_first(c->image->tree, &c->loader->modules.python,
@@ -98,7 +103,7 @@ static void import_by_words(const struct content *c, struct python_imports *list
 		import_by_word(words[i], list);
 }
 
-void python_begin(struct content *c, bool expected)
+void python_begin(struct content *c, bool started)
 {
 	auto_free char *cwd = expect_dir(c);
 	struct python_imports list = {0};
@@ -107,7 +112,7 @@ void python_begin(struct content *c, bool expected)
 	search_first(c, expect_env(c, "PYTHONPATH"));
 	python_search_first(c->image->tree, &c->loader->modules.python, BYTES_STR(cwd));
 	python_imports_of_source(BYTES_STR(ALWAYS), &list);
-	if (expected)
+	if (started)
 		import_by_words(c, &list);
 	for (unsigned i = 0; i < ROUNDS_AT_BEGIN && !python_import(c, &list, &at, NO_ROW); i++)
 		;

@@ -100,9 +100,9 @@ struct content {
 	/* atomic, relaxed */
 	_Atomic(bool) stopping;
 	_Atomic(bool) any_disproved;
-	_Atomic(bool) expected; /* content_expect was called, with these, fixed before its work */
-	char *const *expected_words;
-	const char *expected_cwd;
+	_Atomic(bool) expected; /* content_expect was called, with these */
+	_Atomic(char *const *) expected_words;
+	_Atomic(const char *) expected_cwd;
 	_Atomic(int64_t) read_ms; /* when the last read of a published index came */
 	_Atomic(bool) tree_proven;
 	_Atomic(bool) looked;		/* for what may be proven from the start */
@@ -293,7 +293,7 @@ void loader_free(struct loader **l);
 /* loader_expect - a program, a library or a script will be read soon, at this path, which is taken;
  * begun in the next loader_feed, as far as EXPECTED_MAX files and EXPECTED_BYTES allow it. */
 void loader_expect(struct content *c, uint32_t row, struct buf *path);
-/* loader_note - a reader came to a file: tells which guesses were good. Cost: a load. */
+/* loader_note - a reader came to a file: tells which guesses were good. Cost: two loads. */
 void loader_note(struct content *c, uint32_t row);
 /* loader_missed - a reader misses something of a file, from off on: perhaps what the dynamic loader
  * reads next is fetched, when a batch has ended. Cost: a load; a short lock the first time for a

@@ -169,9 +169,13 @@ static bool may_run_locked(const struct scheduler *s, const struct job *job)
 {
 	if (job->priority == PRIORITY_READER)
 		return true;
-	return s->n_background < s->background_max &&
-	       (!is_unhurried(job) || s->n_unhurried < BACKGROUND_WORKERS ||
-		s->unhurried_bytes < s->beside_max);
+	if (s->n_background >= s->background_max)
+		return false;
+	if (!is_unhurried(job) || s->n_unhurried < BACKGROUND_WORKERS)
+		return true;
+	/* One is left for who will be waited for in the next moment. */
+	return !job->alone && s->n_background + 1 < s->background_max &&
+	       s->unhurried_bytes < s->beside_max;
 }
 
 /* The head of the most urgent list that may run now. */

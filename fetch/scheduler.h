@@ -103,7 +103,7 @@ void scheduler_promote(struct scheduler *s, struct job *job, enum fetch_priority
 void scheduler_allow_before(struct scheduler *s, uint64_t bytes);
 
 /* scheduler_allow_beside - how many bytes nobody waits for yet may be under way before
- * BACKGROUND_WORKERS counts; 0 at first. */
+ * BACKGROUND_WORKERS counts; 0 at first. For jobs that are alone it always does. */
 void scheduler_allow_beside(struct scheduler *s, uint64_t bytes);
 
 /* scheduler_wake_at - have tick called at this time at the latest. -EAGAIN as for scheduler_add. */

@@ -14,13 +14,4 @@
  */
 bool file_at(const struct index *tree, struct bytes dir, struct bytes name, uint32_t *row);
 
-/* path_join - DIR/NAME, or NAME where dir is empty, appended to *out. False: it is too long, or
- * memory has ended. */
-bool path_join(struct bytes dir, struct bytes name, struct buf *out);
-
-/* path_parent - what stands before the last name of a path, without the slashes between them;
- * path_last - that name. */
-struct bytes path_parent(struct bytes path);
-struct bytes path_last(struct bytes path);
-
 #endif

@@ -1,8 +1,8 @@
 #include "index/node.h"
 
-#include "index/file_at.h"
 #include "index/format.h"
 #include "index/index_priv.h"
+#include "index/path.h"
 
 #include <string.h>
 
@@ -83,7 +83,7 @@ static bool of_package(const struct index *tree, uint32_t dir, struct bytes name
 	struct bytes rest = {name.p + package.n, name.n - package.n};
 	while (rest.n && rest.p[0] == '/')
 		rest = (struct bytes){rest.p + 1, rest.n - 1};
-	for (;;) {
+	for (unsigned level = 0; level < NODE_LEVELS_MAX; level++) {
 		uint32_t modules, at;
 		struct inode inode;
 		if (row_at(tree, dir, BYTES_STR("node_modules"), "", &modules) &&
@@ -95,6 +95,7 @@ static bool of_package(const struct index *tree, uint32_t dir, struct bytes name
 		index_inode(tree, dir, &inode);
 		dir = inode.parent;
 	}
+	return false;
 }
 
 bool node_resolve(const struct index *tree, uint32_t dir, struct bytes name,

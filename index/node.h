@@ -14,6 +14,8 @@
 /* node_is_one - whether a program's name says that it is Node.js. */
 bool node_is_one(struct bytes program);
 
+#define NODE_LEVELS_MAX 64u /* directories above, in which a package is looked for */
+
 /* A file that is read because of a name. */
 struct node_module {
 	uint32_t row;
@@ -25,8 +27,8 @@ struct node_module {
  * node_resolve - the file that a name leads to
  * @dir   a directory's row: of the module that names it
  * @out   of a directory or package it is its package.json, if it has one
- * False: there is none; names of what is part of Node.js lead nowhere, too. Cost: some ten lookups;
- * for a package, one more for each directory above.
+ * False: there is none; names of what is part of Node.js lead nowhere, too. Cost: some ten lookups,
+ * for a package one more for each directory above; each may follow 40 links.
  */
 bool node_resolve(const struct index *tree, uint32_t dir, struct bytes name,
 		  struct node_module *out);

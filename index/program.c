@@ -1,6 +1,7 @@
 #include "index/program.h"
 
 #include "index/file_at.h"
+#include "index/path.h"
 
 #include <string.h>
 
@@ -47,9 +48,7 @@ static struct bytes next_word(struct bytes *line)
 
 static bool is_env(struct bytes path)
 {
-	const uint8_t *slash = memrchr(path.p, '/', path.n);
-	size_t dir_len = (size_t)(slash - path.p) + 1;
-	return bytes_equal_str((struct bytes){path.p + dir_len, path.n - dir_len}, "env");
+	return bytes_equal_str(path_last(path), "env");
 }
 
 bool program_script(struct bytes head, struct script *out)

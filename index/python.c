@@ -2,6 +2,7 @@
 
 #include "index/file_at.h"
 #include "index/index_priv.h"
+#include "index/path.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -63,8 +64,10 @@ static void add_dir(struct python *py, uint32_t dir)
 
 void python_search_first(const struct index *tree, struct python *py, struct bytes path)
 {
-	uint32_t dir = path.n && path.p[0] == '/' ? dir_at(tree, 0, path) : PYTHON_NO_ROW;
-	if (dir == PYTHON_NO_ROW || py->n_dirs == PYTHON_DIRS_MAX)
+	if (py->n_dirs == PYTHON_DIRS_MAX || path.n == 0 || path.p[0] != '/')
+		return;
+	uint32_t dir = dir_at(tree, 0, path);
+	if (dir == PYTHON_NO_ROW)
 		return;
 	memmove(py->dirs + 1, py->dirs, py->n_dirs * sizeof(*py->dirs));
 	py->dirs[0] = dir;

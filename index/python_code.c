@@ -23,6 +23,7 @@
 #define ITEMS_MAX 65536u /* of the outermost constants and names */
 #define LOOKS_MAX 65536u /* names; many imports can take all of one large tuple */
 #define NO_OFF	  UINT32_MAX
+#define NOT_KNOWN UINT32_MAX /* more than any level */
 
 /* --- versions --- */
 
@@ -31,7 +32,7 @@ struct version {
 	uint8_t minor;
 	uint8_t head;	   /* bytes before the code object */
 	uint8_t n_numbers; /* at the beginning of a code object */
-	uint8_t n_tail;	   /* objects behind the line number, of which five come before it */
+	uint8_t n_tail;	   /* objects at its end, behind the line number */
 	/* instructions; 0: the version has none such */
 	uint8_t import_name, load_const, load_small_int, extended_arg, jump_if_false, to_bool;
 	uint8_t load_name, load_attr;
@@ -434,7 +435,7 @@ static void find_imports(struct code *c, struct python_imports *list)
 		if (op == v->extended_arg)
 			continue;
 		if (op == v->load_const) {
-			load(&l, arg < c->consts.n ? c->consts.at[arg] : NO_OFF, 0);
+			load(&l, arg < c->consts.n ? c->consts.at[arg] : NO_OFF, NOT_KNOWN);
 		} else if (op && op == v->load_small_int) {
 			load(&l, NO_OFF, arg);
 		} else if (op == v->import_name) {

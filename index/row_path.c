@@ -45,7 +45,7 @@ static void find_all(const struct index *ix, const uint32_t *rows, size_t n, str
 /* The names from a directory up to the root, the lowest first; behind that `last`, if it is one. */
 static err_t append_path(const struct index *ix, uint32_t dir, struct bytes last, struct buf *path)
 {
-	struct bytes names[FORMAT_DEPTH_MAX];
+	struct bytes names[FORMAT_DEPTH_MAX + 1]; /* and a file in the deepest directory */
 	size_t depth = 0;
 	err_t err = 0;
 	if (last.n)

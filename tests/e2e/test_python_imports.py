@@ -14,6 +14,8 @@ from processes import run
 
 TOOL = os.path.join(os.environ.get("IMGFS_TEST_TOOLS", "."), "python_imports")
 MODULES = 300  # of about 700; seconds
+# the compiled form of later ones is not known
+compiled_is_known = pytest.mark.skipif(sys.version_info >= (3, 15), reason="compiled by a Python after 3.14")
 LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 ENDS_BLOCK = (ast.Raise, ast.Return, ast.Continue, ast.Break)
 
@@ -169,6 +171,7 @@ def test_text_is_read_as_the_parser_does(modules):
     assert total > 5 * MODULES
 
 
+@compiled_is_known
 def test_compiled_modules_are_read_as_the_parser_does(modules):
     total = uncertain = 0
     for path, tree in modules.trees.items():
@@ -180,6 +183,7 @@ def test_compiled_modules_are_read_as_the_parser_does(modules):
     assert total > 5 * MODULES and uncertain < total // 20
 
 
+@compiled_is_known
 def test_every_form(scratch):
     source, code = scratch / "forms.py", scratch / "forms.pyc"
     source.write_text(FORMS, encoding="utf-8")
@@ -189,6 +193,7 @@ def test_every_form(scratch):
     assert found[os.fspath(code)] == FORMS_HAVE
 
 
+@compiled_is_known
 def test_broken_files_are_no_error(scratch):
     code = py_compile.compile(os.__file__, os.fspath(scratch / "os.pyc"), doraise=True)
     with open(code, "rb") as file:

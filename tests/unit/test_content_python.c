@@ -22,6 +22,8 @@
 #define SERVE  "/usr/bin/serve"
 #define DATA   "/srv/data"
 #define LATE   SITE "late.py"
+#define GO     "/go.py"
+#define NEXT   "/next.py"
 
 static const struct shape wide = {true, false};
 
@@ -40,7 +42,9 @@ static const struct made files[] = {
 	{.path = FAST, .size = 2, .search = "$ORIGIN/../..", .needs = {"liba.so"}},
 	{.path = LIBA, .size = 2},
 	{.path = TWO, .size = 2, .text = "from . import three\nimport main\n"},
-	{.path = THREE, .size = 2, .text = "import fast\n"},
+	{.path = THREE, .size = 2, .text = "#!/usr/bin/env python\nimport fast\n"},
+	{.path = GO, .size = 2, .text = "#!/usr/bin/gone\nimport next\n"},
+	{.path = NEXT, .size = 2, .text = "x\n"},
 	{.path = TOOL, .size = 2, .text = "x = 1\n"},
 	{.path = TOOLS, .size = 2, .text = "from one import nothing\n"},
 	{.path = MAIN,
@@ -70,6 +74,40 @@ static void what_a_script_imports_comes(void **state)
 		content_expect(c, WORDS("python3.11", "main.py"), "/app");
 		COME(w, c, ALWAYS, MAIN, ONE, TWO, THREE, FAST, LIBA);
 	}
+	world_free(&w);
+}
+
+/* And its first line may name anybody. */
+static void a_script_may_lie_in_the_root(void **state)
+{
+	(void)state;
+	struct world *w = world();
+	struct content *c = loader_content(w, 2);
+	content_expect(c, WORDS("python3.11", "go.py"), "/");
+	COME(w, c, ALWAYS, GO, NEXT);
+	world_free(&w);
+}
+
+/* Nothing is asked for any more, for a while; readers are served as ever. */
+static void a_dead_source_is_left_alone(void **state)
+{
+	(void)state;
+	struct world *w = world();
+	struct content *c = loader_content(w, 2);
+	atomic_store(&w->script.error, -ECONNREFUSED);
+	atomic_store(&w->script.failures, -1);
+	content_expect(c, WORDS("python3.11", "main.py"), "/app");
+	while (!atomic_load(&w->script.opens))
+		sleep_ms(1);
+	wait_idle(w);
+	unsigned opens = atomic_load(&w->script.opens);
+	assert_in_range(opens, 1, 16);
+	sleep_ms(100);
+	assert_int_equal(atomic_load(&w->script.opens), opens);
+	atomic_store(&w->script.failures, 0);
+	check_read(w, c, DEEP, 0, HEAD);
+	check_read(w, c, LATE, 0, HEAD);
+	content_free(&c);
 	world_free(&w);
 }
 
@@ -189,6 +227,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_script_imports_comes),
+		cmocka_unit_test(a_script_may_lie_in_the_root),
+		cmocka_unit_test(a_dead_source_is_left_alone),
 		cmocka_unit_test(options_name_modules),
 		cmocka_unit_test(a_script_names_its_python),
 		cmocka_unit_test(the_image_says_where_else_modules_are),

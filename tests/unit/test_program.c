@@ -2,9 +2,9 @@
  * test_program - which file a program's name leads to, under which path, and what a script's first
  * line names
  */
+#include "index/path.h"
 #include "index/program.h"
 
-#include "index/file_at.h"
 #include "tests/unit/layer_text.h"
 
 #include <setjmp.h>

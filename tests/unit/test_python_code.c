@@ -406,7 +406,7 @@ static void wrong_numbers_in_instructions_find_nothing(void **state)
 			pyc_op(&p, r->import_name, numbers[i]);
 			pyc_end(&p, &file);
 			find(buf_bytes(&file), true, &found);
-			assert_memory_equal(found.p, "name ", 5);
+			assert_string_equal((char *)found.p, "name ");
 		}
 }
 

@@ -372,7 +372,7 @@ static void small_ones_go_beside(void **state)
 	static const struct {
 		uint64_t bytes;
 		unsigned n;
-	} cases[] = {{0, 2}, {204800, 2}, {204801, 3}, {307201, 4}, {UINT64_MAX, 6}};
+	} cases[] = {{0, 2}, {204800, 2}, {204801, 3}, {307201, 4}, {UINT64_MAX, 5}};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct recorder *r = recorder_new(12);
 		scheduler_allow_beside(r->s, cases[i].bytes);
@@ -386,6 +386,27 @@ static void small_ones_go_beside(void **state)
 		wait_jobs(r, 10);
 		recorder_free(&r);
 	}
+}
+
+/* What stands for work has no bytes. */
+static void lone_jobs_are_two_in_any_case(void **state)
+{
+	(void)state;
+	struct recorder *r = recorder_new(12);
+	scheduler_allow_beside(r->s, UINT64_MAX);
+	set_hold(r, true);
+	for (unsigned i = 0; i < 6; i++) {
+		struct job *job = make_job(r, i, 0, i * 10, PRIORITY_FILL);
+		job->alone = true;
+		job->blob_len = 0;
+		assert_int_equal(add_job(r, job), 0);
+	}
+	wait_jobs(r, BACKGROUND_WORKERS);
+	usleep(20000);
+	wait_jobs(r, BACKGROUND_WORKERS);
+	set_hold(r, false);
+	wait_jobs(r, 6);
+	recorder_free(&r);
 }
 
 static void no_more_workers_than_asked(void **state)
@@ -517,6 +538,7 @@ int main(void)
 		cmocka_unit_test(promotion_overtakes),
 		cmocka_unit_test(background_leaves_workers),
 		cmocka_unit_test(small_ones_go_beside),
+		cmocka_unit_test(lone_jobs_are_two_in_any_case),
 		cmocka_unit_test(no_more_workers_than_asked),
 		cmocka_unit_test(delays_are_kept),
 		cmocka_unit_test(ticks_when_asked),

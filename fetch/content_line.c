@@ -12,7 +12,7 @@
 
 /* A pause that a source has made for its own reasons must not put megabytes before a reader. */
 #define BEFORE_MAX (512u << 10)
-#define BESIDE_MAX (2u << 20)
+#define BESIDE_MAX (2u << 20)  /* nor start a crowd */
 #define BODY_MIN   (64u << 10) /* fewer bytes say nothing about the line */
 #define SLOWNESS   4	       /* a new figure counts as one of so many */
 

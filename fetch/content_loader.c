@@ -6,7 +6,8 @@
  * or is here: where that is the head of a program or a library, these segments (all of it, where it
  * is small) and its libraries are fetched at the priority of read-ahead, and theirs. Of a script it
  * is the interpreter that is fetched. Who starts a container names the first objects himself
- * (content_expect.c).
+ * (content_expect.c). What is a module of a language, and what that imports, is known in
+ * content_loader_modules.c.
  *
  * Nothing waits here. Objects go on in loader_feed, at the end of each batch, as far as their bytes
  * are in the store; what does not come within OBJECT_MS is forgotten. Libraries are guesses, and
@@ -428,7 +429,8 @@ static bool object_go_on(struct content *c, struct object *o)
 	};
 	enum go came = GO_ON;
 	object_ask_wishes(c, o);
-	/* A hostile image can make one library cost 30 ms: the end of the mount does not wait. */
+	/* A hostile image can make one name cost half a second: the end of the mount does not wait
+	 * for more than a step. */
 	while (came == GO_ON && o->stage != AT_END && is_wanted(c, o))
 		came = steps[o->stage](c, o);
 	return came != GO_END && (o->stage != AT_END || o->n_wishes) && is_wanted(c, o);

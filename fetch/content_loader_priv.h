@@ -15,17 +15,18 @@
 #include "index/python.h"
 
 #define WHOLE_MAX   (12u << 20) /* files up to this size are fetched whole, */
-#define OBJECT_MS   10000	/* then what has not come of an object is given up */
 #define SEGMENT_MAX (4u << 20)	/* of others so much of a segment */
+#define OBJECT_MS   10000	/* then what has not come of an object is given up */
 
 #define NO_ROW UINT32_MAX
 
-/* Why an object is there; what it names is there for the same reason, but for modules. */
+/* Why an object is there. Interpreters and libraries that one names are there for the same reason
+ * (of one that was reached: NAMED); what one imports is a MODULE in any case. */
 enum reason {
 	REACHED,  /* a reader came to it */
-	NAMED,	  /* one that a reader came to names it */
-	EXPECTED, /* a container is, or what that names; it says nothing about guesses */
-	MODULE,	  /* a module that is imported, or what that names */
+	NAMED,	  /* by what was reached */
+	EXPECTED, /* as part of a start: it says nothing about guesses */
+	MODULE,	  /* imported */
 };
 
 /* In this order; each needs what is named to be in the store. */
